@@ -1,1 +1,13 @@
-//! placeholder
+//! Script text to syntax tree.
+//!
+//! In: the text of a script. Out: [`Parsed`], a tree *and* diagnostics, always both. This crate owns the
+//! words that every other crate uses to talk about a script: source files, spans and diagnostics.
+//! It knows nothing about kernels, types or eBPF, and performs no I/O.
+
+pub mod ast;
+pub mod codes;
+pub mod diag;
+pub mod source;
+
+pub use diag::{Diagnostic, Reported, Sink};
+pub use source::{FileId, SourceMap, Span};
