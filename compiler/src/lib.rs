@@ -1,1 +1,9 @@
-//! placeholder
+//! Script and kernel description to one standard BPF object.
+//!
+//! In: a script's text, a [`kernel::Kernel`] that answers questions about the kernel it is for, and options.
+//! Out: an [`artifact::Artifact`], or diagnostics. Pure: no files, clock, environment or terminal; the same inputs give the
+//! same bytes. Nothing here knows how programs are loaded.
+
+pub mod artifact;
+pub mod index;
+pub mod ir;
