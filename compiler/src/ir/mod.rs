@@ -17,7 +17,12 @@ use crate::artifact::MapId;
 use crate::define_id;
 use crate::index::IndexVec;
 
+pub mod builder;
+pub mod cfg;
 pub mod helper;
+mod walk;
+
+pub use builder::{FuncBuilder, Var};
 pub use helper::Helper;
 
 define_id!(
@@ -114,6 +119,8 @@ pub struct SlotData {
     pub align: u32,
     /// What the script calls it, for the error when the frame is too large: `$name`, `key of @m`.
     pub what: String,
+    /// Where the script asks for it.
+    pub span: Span,
 }
 
 /// Width of a memory access, and how a narrow value becomes 64 bits.
