@@ -5,5 +5,12 @@
 //! same bytes. Nothing here knows how programs are loaded.
 
 pub mod artifact;
+pub mod builtins;
+pub mod check;
 pub mod index;
 pub mod ir;
+pub mod kernel;
+pub mod lower;
+pub mod probes;
+pub mod typed;
+pub mod types;

@@ -1,0 +1,58 @@
+//! The table of builtins: one row per name that a script can use without declaring it.
+//!
+//! A row says everything: name, form, signature, documentation, how it is checked and how it is lowered. Help, completion, the
+//! manual and the compiler read the same row. Rows live in the files of this folder, one family per file.
+
+use crate::check::{CallSite, Checker};
+use crate::ir;
+use crate::lower::{Lower, Place};
+use crate::typed;
+
+/// How a builtin is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// `pid`; `pid()` means the same.
+    Variable,
+    /// `printf(…)`
+    Function,
+    /// `kstack` and `kstack(3)`.
+    Both,
+}
+
+/// Checks a use and gives the typed expression; `None` after reporting an error.
+pub type Check = fn(&mut Checker<'_>, &CallSite<'_>) -> Option<typed::Expr>;
+
+/// How a checked use becomes IR.
+#[derive(Clone, Copy)]
+pub enum Lowering {
+    /// Nothing is left to do at run time: `check` gives a constant or another expression.
+    Never,
+    /// Gives a scalar.
+    Value(fn(&mut Lower<'_>, &typed::Call) -> ir::Value),
+    /// Writes a value in memory to where it is wanted.
+    Into(fn(&mut Lower<'_>, &typed::Call, &Place)),
+    /// Acts; has no value.
+    Action(fn(&mut Lower<'_>, &typed::Call)),
+}
+
+/// A row.
+pub struct Builtin {
+    /// As written in scripts.
+    pub name: &'static str,
+    /// With or without parentheses.
+    pub form: Form,
+    /// `uint32 pid`, `void printf(string fmt, …)`
+    pub signature: &'static str,
+    /// One or two sentences for help and manual.
+    pub doc: &'static str,
+    /// The check.
+    pub check: Check,
+    /// The lowering.
+    pub lower: Lowering,
+}
+
+impl std::fmt::Debug for Builtin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -1,0 +1,291 @@
+//! What the compiler asks about the kernel it compiles for.
+//!
+//! The compiler defines the questions; the runtime answers them from `/sys` and `/proc`, tests answer them from checked-in files.
+//! Answers are plain data. Nothing is looked up that a script does not use, so every method may be lazy, and each is asked with
+//! names, never for "everything", except where a wildcard or a suggestion for a misspelt name needs it.
+
+use std::rc::Rc;
+
+use nettrace_grammar::Diagnostic;
+
+/// A type of the kernel: an id inside one BTF section. Ids of vmlinux have `module` 0; a split BTF section has ids of
+/// vmlinux too, which are given as such.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct KernelTypeId {
+    /// 0 for vmlinux, else an index that [`Kernel::module_name`] knows.
+    pub module: u16,
+    /// BTF type id; 0 is `void`.
+    pub id: u32,
+}
+
+impl KernelTypeId {
+    /// `void`.
+    pub const VOID: KernelTypeId = KernelTypeId { module: 0, id: 0 };
+}
+
+/// The shape of a kernel type. `const`, `volatile`, `restrict` and attributes are left out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KernelType {
+    /// `void`
+    Void,
+    /// An integer; `char` is one.
+    Int {
+        /// As in C: `unsigned int`.
+        name: String,
+        /// 1 to 16.
+        bytes: u32,
+        /// Sign.
+        signed: bool,
+        /// `_Bool`
+        boolean: bool,
+    },
+    /// `float`, `double`
+    Float {
+        /// As in C.
+        name: String,
+        /// Width.
+        bytes: u32,
+    },
+    /// A pointer.
+    Pointer {
+        /// What it points to.
+        to: KernelTypeId,
+        /// Carries the `user` type tag (`__user`).
+        user: bool,
+        /// Carries the `percpu` type tag.
+        percpu: bool,
+    },
+    /// An array; `len` 0 is a flexible one.
+    Array {
+        /// What it holds.
+        elem: KernelTypeId,
+        /// How many.
+        len: u32,
+    },
+    /// `struct` or `union`.
+    Record(Rc<Record>),
+    /// `enum`
+    Enum(Rc<Enum>),
+    /// Declared, defined nowhere in this BTF.
+    Forward {
+        /// Its name.
+        name: String,
+        /// A union.
+        union: bool,
+    },
+    /// `typedef`; followed with [`Kernel::ty`] of `to`.
+    Typedef {
+        /// Its name.
+        name: String,
+        /// What it stands for.
+        to: KernelTypeId,
+    },
+    /// A function's type (behind a pointer).
+    Function(Rc<Prototype>),
+}
+
+/// A struct or union.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Empty when it has none.
+    pub name: String,
+    /// `union`
+    pub union: bool,
+    /// Bytes.
+    pub size: u32,
+    /// In order.
+    pub members: Vec<Member>,
+}
+
+/// A member of a struct or union.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Empty for an unnamed struct or union, whose members belong to the outer one.
+    pub name: String,
+    /// Its type.
+    pub ty: KernelTypeId,
+    /// Bits from the start of the record.
+    pub bit_offset: u32,
+    /// Width of a bit-field; `None` for an ordinary member.
+    pub bit_width: Option<u32>,
+}
+
+/// An enumeration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enum {
+    /// Empty when it has none.
+    pub name: String,
+    /// 1, 2, 4 or 8.
+    pub bytes: u32,
+    /// Sign.
+    pub signed: bool,
+    /// Name and value; values above `i64::MAX` wrap.
+    pub values: Vec<(String, i64)>,
+}
+
+/// Parameters and result of a function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prototype {
+    /// In order; names are empty for function pointers.
+    pub params: Vec<(String, KernelTypeId)>,
+    /// `void` when there is none.
+    pub result: KernelTypeId,
+    /// Ends in `...`.
+    pub variadic: bool,
+}
+
+/// What a type name can name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)] // As in C.
+pub enum TypeKind {
+    Struct,
+    Union,
+    Enum,
+    Typedef,
+    /// A base type: `long unsigned int`.
+    Int,
+}
+
+/// A kernel function as a script names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// The module it is in; `None` is vmlinux.
+    pub module: Option<String>,
+    /// From BTF; absent when BTF does not have the function (then its arguments have no names).
+    pub prototype: Option<Rc<Prototype>>,
+    /// How many addresses carry this name, as far as known (0: not asked).
+    pub addresses: u32,
+}
+
+/// Whether probes can be placed on a function.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Traceable {
+    /// The kernel lists it, or nothing speaks against it.
+    Yes,
+    /// It cannot; why, as a half sentence (`marked notrace`, `inlined everywhere`).
+    No(String),
+}
+
+/// A field of a tracepoint's record (the event's `format` file in tracefs).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracepointField {
+    /// Its name.
+    pub name: String,
+    /// The C type as the format file writes it: `const void *`, `__data_loc char[]`, `__u8[4]`.
+    pub c_type: String,
+    /// Bytes from the start of the context.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+    /// Sign of an integer.
+    pub signed: bool,
+}
+
+/// A tracepoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tracepoint {
+    /// `net`
+    pub category: String,
+    /// `netif_rx`
+    pub event: String,
+    /// Without the `common_*` fields.
+    pub fields: Vec<TracepointField>,
+}
+
+/// A raw tracepoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawTracepoint {
+    /// `netif_rx`
+    pub event: String,
+    /// The module that defines it; `None` is vmlinux.
+    pub module: Option<String>,
+    /// From BTF (`btf_trace_NAME`), without the leading `void *`.
+    pub prototype: Option<Rc<Prototype>>,
+}
+
+/// Abilities that differ between kernels and change the code that comes out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Feature {
+    /// `bpf_rdonly_cast` (6.2).
+    RdonlyCast,
+    /// Cookies of raw tracepoint links (6.10).
+    RawTracepointCookie,
+    /// Cookies of fentry and fexit links (5.19).
+    TracingCookie,
+    /// kprobe-multi links (5.18 with CONFIG_FPROBE).
+    KprobeMulti,
+    /// Kprobes at all (CONFIG_KPROBES).
+    Kprobes,
+}
+
+/// The answers. Implementations cache; all methods take `&self`.
+pub trait Kernel {
+    /// The type of this kind and name: vmlinux first, then loaded modules.
+    fn find_type(&self, kind: TypeKind, name: &str) -> Option<KernelTypeId>;
+
+    /// The type with this id.
+    fn ty(&self, id: KernelTypeId) -> Rc<KernelType>;
+
+    /// The name of a module that a [`KernelTypeId`] refers to; `None` for vmlinux.
+    fn module_name(&self, module: u16) -> Option<String>;
+
+    /// The enumerator of this name in any enum, with its enum.
+    fn enumerator(&self, name: &str) -> Option<(i64, KernelTypeId)>;
+
+    /// Functions of this name; more than one when modules share it. `module` restricts the search; `vmlinux` is the kernel itself.
+    fn functions(&self, name: &str, module: Option<&str>) -> Vec<Function>;
+
+    /// Whether probes can be placed on the function.
+    fn traceable(&self, name: &str, module: Option<&str>) -> Traceable;
+
+    /// Traceable functions whose name matches a pattern with `*` and `?`, in name order.
+    fn functions_matching(&self, pattern: &str, module: Option<&str>) -> Vec<Function>;
+
+    /// Whether this module is loaded (`vmlinux` always is).
+    fn module_loaded(&self, name: &str) -> bool;
+
+    /// The tracepoint, or why there is none: `Ok(None)` when tracefs does not have it, `Err` when tracefs cannot be read.
+    fn tracepoint(
+        &self,
+        category: &str,
+        event: &str,
+    ) -> Result<Option<Tracepoint>, Box<Diagnostic>>;
+
+    /// `(category, event)` of tracepoints that match two patterns, in name order.
+    fn tracepoints_matching(
+        &self,
+        category: &str,
+        event: &str,
+    ) -> Result<Vec<(String, String)>, Box<Diagnostic>>;
+
+    /// The raw tracepoint of this name.
+    fn raw_tracepoint(&self, event: &str) -> Option<RawTracepoint>;
+
+    /// Names of raw tracepoints that match a pattern, in name order.
+    fn raw_tracepoints_matching(&self, pattern: &str) -> Vec<String>;
+
+    /// Addresses of a kernel symbol.
+    fn symbol(&self, name: &str) -> Vec<u64>;
+
+    /// Whether the kernel can do this.
+    fn has(&self, feature: Feature) -> bool;
+
+    /// The BTF id in vmlinux of a kernel function that programs may call (a kfunc).
+    fn kfunc(&self, name: &str) -> Option<u32>;
+
+    /// Names that resemble a misspelt one, best first, at most five: for error messages only.
+    fn similar(&self, what: Similar, name: &str) -> Vec<String>;
+}
+
+/// Among which names to search for a resembling one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Similar {
+    Function,
+    Tracepoint,
+    RawTracepoint,
+    Type(TypeKind),
+    Module,
+}
