@@ -1,1 +1,9 @@
-fn main() {}
+//! The `nettrace` command.
+
+mod cli;
+
+use clap::Parser;
+
+fn main() {
+    let _ = cli::Cli::parse();
+}

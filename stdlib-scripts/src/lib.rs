@@ -23,7 +23,7 @@ scripts! {
     "conntrack-delete"
     "conntrack-destroy"
     "conntrack-prerouting"
-    "hook-drops"
+    "hook-slow"
 }
 
 /// The script of this name.
