@@ -11,6 +11,7 @@ pub mod index;
 pub mod ir;
 pub mod kernel;
 pub mod lower;
+pub mod object;
 pub mod probes;
 pub mod typed;
 pub mod types;
