@@ -281,6 +281,8 @@ pub enum Extra {
     PrintMap(ScriptMapId, u32, u32),
     /// A constant text: `time` format, `join` separator.
     Text(String),
-    /// A constant number: the length of `buf`, frames of a stack.
+    /// A constant number: the length of `buf`, the clock of `nsecs`.
     Number(u32),
+    /// An aggregation; only until the assignment around it becomes [`StmtKind::Aggregate`].
+    Aggregate(Aggregate),
 }

@@ -1,12 +1,25 @@
 //! The table of builtins: one row per name that a script can use without declaring it.
 //!
 //! A row says everything: name, form, signature, documentation, how it is checked and how it is lowered. Help, completion, the
-//! manual and the compiler read the same row. Rows live in the files of this folder, one family per file.
+//! manual and the compiler read the same row. Rows live in the files of this folder, one family per file; `sizeof` and
+//! `offsetof` are not here, they are syntax.
 
 use crate::check::{CallSite, Checker};
 use crate::ir;
 use crate::lower::{Lower, Place};
 use crate::typed;
+
+mod context;
+mod known;
+mod maps;
+mod memory;
+mod output;
+mod stack;
+mod symbols;
+mod task;
+mod time;
+
+pub use known::{Elsewhere, elsewhere};
 
 /// How a builtin is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +50,7 @@ pub enum Lowering {
 
 /// A row.
 pub struct Builtin {
-    /// As written in scripts.
+    /// As written in scripts; `argN` stands for `arg0`, `arg1`, ….
     pub name: &'static str,
     /// With or without parentheses.
     pub form: Form,
@@ -55,4 +68,31 @@ impl std::fmt::Debug for Builtin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
     }
+}
+
+/// The families in the order of the manual: title and rows.
+pub static FAMILIES: &[(&str, &[Builtin])] = &[
+    ("Task and CPU", task::ROWS),
+    ("Time", time::ROWS),
+    ("Probe and its arguments", context::ROWS),
+    ("Stacks", stack::ROWS),
+    ("Symbols", symbols::ROWS),
+    ("Memory, strings and addresses", memory::ROWS),
+    ("Output", output::ROWS),
+    ("Maps and aggregations", maps::ROWS),
+];
+
+/// All rows.
+pub fn all() -> impl Iterator<Item = &'static Builtin> {
+    FAMILIES.iter().flat_map(|(_, rows)| rows.iter())
+}
+
+/// The row that a name in a script means.
+pub fn find(name: &str) -> Option<&'static Builtin> {
+    let name = if context::register_number(name).is_some() {
+        "argN"
+    } else {
+        name
+    };
+    all().find(|row| row.name == name)
 }

@@ -1,0 +1,232 @@
+//! Strings, buffers, addresses and byte order.
+
+use nettrace_grammar::{Diagnostic, ast, codes};
+
+use super::{Builtin, Form, Lowering};
+use crate::check::{CallSite, Checker, fold};
+use crate::typed::{Expr, Extra};
+use crate::types::{Ty, Type, Types};
+
+pub(super) static ROWS: &[Builtin] = &[
+    Builtin {
+        name: "str",
+        form: Form::Function,
+        signature: "string str(char *p[, uint64 length])",
+        doc: "The characters at an address up to a NUL, at most `length` and at most max_strlen.",
+        check: check_str,
+        lower: Lowering::Never,
+    },
+    Builtin {
+        name: "buf",
+        form: Form::Function,
+        signature: "buffer buf(void *p[, uint64 length]) or buf(array)",
+        doc: "The bytes at an address; %r, %rx and %rh print them.",
+        check: check_buf,
+        lower: Lowering::Never,
+    },
+    Builtin {
+        name: "ntop",
+        form: Form::Function,
+        signature: "inet ntop([int family, ]uint32 or 4 or 16 bytes)",
+        doc: "An IPv4 or IPv6 address in network byte order that prints as people write it.",
+        check: check_ntop,
+        lower: Lowering::Never,
+    },
+    Builtin {
+        name: "bswap",
+        form: Form::Function,
+        signature: "uintN bswap(uintN)",
+        doc: "The bytes of a number in reverse order; turns network byte order into the machine's.",
+        check: check_bswap,
+        lower: Lowering::Never,
+    },
+];
+
+const AF_INET: i64 = 2;
+const AF_INET6: i64 = 10;
+
+/// Arguments: the address (a pointer); then, if given, the length as `uint64`. The type is `Str`, whose capacity is the limit.
+fn check_str(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=2)?;
+    let first = site.args.first()?;
+    if let Some(text) = c.positional_text(first) {
+        return Some(c.string(text, site.span));
+    }
+    let address = c.pointer(first, "str()");
+    let mut cap = c.limits.max_strlen;
+    let mut args = Vec::new();
+    match site.args.get(1) {
+        // An array ends where it ends, with or without a NUL.
+        None => {
+            if let Some(address) = &address
+                && let Some(bytes) = c.array_behind(address)
+            {
+                cap = cap.min(bytes.saturating_add(1));
+            }
+        }
+        Some(arg) => {
+            let length = c.integer(arg, Types::U64, "the length of str()")?;
+            match fold::constant(&length, &c.types) {
+                Some(n) => {
+                    let n = n as u64;
+                    if n >= u64::from(c.limits.max_strlen) {
+                        cut(c, arg, n, u64::from(c.limits.max_strlen) - 1);
+                    }
+                    cap = u64::min(n.saturating_add(1), u64::from(cap)) as u32;
+                }
+                None => args.push(length),
+            }
+        }
+    }
+    args.insert(0, address?);
+    let ty = c.types.intern(Type::Str { cap: cap.max(1) });
+    Some(site.call(ty, args, Extra::None))
+}
+
+fn cut(c: &mut Checker<'_>, arg: &ast::Expr, asked: u64, given: u64) {
+    c.warn(
+        Diagnostic::warning(
+            codes::LENGTH_CUT,
+            arg.span,
+            format!("a length of {asked} is cut to {given}"),
+        )
+        .help("raise max_strlen in the config block: `config = { max_strlen = N }`"),
+    );
+}
+
+/// Arguments: the address (a pointer); then, if it is not constant, the length as `uint64`. The type is `Buf`, whose capacity is the
+/// constant length or the limit. `Extra::Number`: the same capacity.
+fn check_buf(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=2)?;
+    let first = site.args.first()?;
+    let address = c.pointer(first, "buf()")?;
+    // Four bytes of a string's room hold the length.
+    let limit = c.limits.max_strlen.saturating_sub(4).max(1);
+    let mut args = vec![address];
+    let length = match site.args.get(1) {
+        Some(arg) => Some((c.integer(arg, Types::U64, "the length of buf()")?, arg)),
+        None => None,
+    };
+    let cap = match length {
+        None => match args.first().and_then(|a| c.array_behind(a)) {
+            Some(bytes) => bytes.min(limit),
+            None => {
+                c.report(
+                    Diagnostic::error(
+                        codes::ARGUMENT_COUNT,
+                        site.span,
+                        "buf() of a pointer needs a length",
+                    )
+                    .help("write `buf(p, 16)`; only an array knows its own length"),
+                );
+                return None;
+            }
+        },
+        Some((length, arg)) => match fold::constant(&length, &c.types) {
+            Some(n) => {
+                let n = n as u64;
+                if n > u64::from(limit) {
+                    cut(c, arg, n, u64::from(limit));
+                }
+                n.min(u64::from(limit)) as u32
+            }
+            None => {
+                args.push(length);
+                limit
+            }
+        },
+    };
+    let ty = c.types.intern(Type::Buf { cap: cap.max(1) });
+    Some(site.call(ty, args, Extra::Number(cap)))
+}
+
+/// Type `Inet`: one argument, a `uint32` or a place of 4 or 16 bytes. Type `InetAny`, when the family is known at run time only: the
+/// family as `uint64`, then the same argument.
+fn check_ntop(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=2)?;
+    let (family, arg) = match site.args {
+        [family, address, ..] => (Some(family), address),
+        [address] => (None, address),
+        [] => return None,
+    };
+    let family = match family {
+        None => None,
+        Some(f) => Some((c.integer(f, Types::U64, "the address family")?, f)),
+    };
+    let (address, bytes) = address_bytes(c, arg)?;
+    let v6 = match &family {
+        None => bytes == 16,
+        Some((value, at)) => match fold::constant(value, &c.types) {
+            Some(AF_INET) => false,
+            Some(AF_INET6) => true,
+            Some(n) => {
+                c.report(
+                    Diagnostic::error(
+                        codes::BAD_ARGUMENT,
+                        at.span,
+                        format!("{n} is no address family that ntop() knows"),
+                    )
+                    .help("write AF_INET or AF_INET6, or leave the family out"),
+                );
+                return None;
+            }
+            None => {
+                let (value, _) = family?;
+                let ty = c.types.intern(Type::InetAny);
+                return Some(site.call(ty, vec![value, address], Extra::None));
+            }
+        },
+    };
+    if v6 && bytes < 16 {
+        c.bad_argument(arg, address.ty, "an IPv6 address has 16 bytes");
+        return None;
+    }
+    let ty = c.types.intern(Type::Inet { v6 });
+    Some(site.call(ty, vec![address], Extra::None))
+}
+
+/// The address as `uint32` or as a place, and how many bytes it has: 4 or 16.
+fn address_bytes(c: &mut Checker<'_>, arg: &ast::Expr) -> Option<(Expr, u32)> {
+    let mut value = c.expr(arg)?;
+    if let Type::Pointer { to, .. } = *c.types.get(value.ty)
+        && matches!(c.size_of(to), Some(4 | 16))
+        && is_memory(c, to)
+    {
+        value = c.deref(value);
+    }
+    if c.is_int_like(value.ty) {
+        return Some((c.convert(value, Types::U32), 4));
+    }
+    let size = c.size_of(value.ty).unwrap_or(0);
+    if is_memory(c, value.ty) && matches!(size, 4 | 16) {
+        return Some((value, size));
+    }
+    c.bad_argument(
+        arg,
+        value.ty,
+        "ntop() takes a 32-bit number, or 4 or 16 bytes of memory",
+    );
+    None
+}
+
+fn is_memory(c: &Checker<'_>, ty: Ty) -> bool {
+    matches!(
+        c.types.get(ty),
+        Type::Record(_) | Type::Array { .. } | Type::Str { .. }
+    )
+}
+
+/// One argument; the type is the unsigned one of the argument's width.
+fn check_bswap(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let arg = site.args.first()?;
+    let value = c.expr(arg)?;
+    if !c.is_int_like(value.ty) {
+        c.bad_argument(arg, value.ty, "bswap() takes a number");
+        return None;
+    }
+    let bytes = c.size_of(value.ty).unwrap_or(8) as u8;
+    let ty = Types::int(bytes, false);
+    let value = c.convert(value, ty);
+    Some(site.call(ty, vec![value], Extra::None))
+}

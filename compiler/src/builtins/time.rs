@@ -1,0 +1,61 @@
+//! Clocks.
+
+use super::{Builtin, Form, Lowering};
+use crate::check::{CallSite, Checker};
+use crate::typed::{Expr, Extra};
+use crate::types::Types;
+
+pub(super) static ROWS: &[Builtin] = &[
+    Builtin {
+        name: "nsecs",
+        form: Form::Both,
+        signature: "uint64 nsecs([boot | monotonic | tai])",
+        doc: "Nanoseconds of a clock of the kernel. The default counts from boot and includes suspend.",
+        check: check_nsecs,
+        lower: Lowering::Never,
+    },
+    Builtin {
+        name: "elapsed",
+        form: Form::Variable,
+        signature: "uint64 elapsed",
+        doc: "Nanoseconds since nettrace started tracing.",
+        check: check_elapsed,
+        lower: Lowering::Never,
+    },
+    Builtin {
+        name: "time",
+        form: Form::Function,
+        signature: "void time([string format])",
+        doc: "Prints the time of day in a strftime format; without one \"%H:%M:%S\\n\".",
+        check: check_time,
+        lower: Lowering::Never,
+    },
+];
+
+/// The clocks of `nsecs`; their position is the call's `Extra::Number`.
+pub(crate) const CLOCKS: [&str; 3] = ["boot", "monotonic", "tai"];
+
+/// `Extra::Number`: position in [`CLOCKS`].
+fn check_nsecs(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=1)?;
+    let clock = match site.args.first() {
+        None => 0,
+        Some(arg) => c.word(arg, "a clock", &CLOCKS)?,
+    };
+    Some(site.call(Types::U64, Vec::new(), Extra::Number(clock as u32)))
+}
+
+fn check_elapsed(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=0)?;
+    Some(site.call(Types::U64, Vec::new(), Extra::None))
+}
+
+/// `Extra::Text`: the strftime format.
+fn check_time(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=1)?;
+    let format = match site.args.first() {
+        None => "%H:%M:%S\n".to_string(),
+        Some(arg) => c.literal_text(arg, "the format of time()")?,
+    };
+    Some(site.call(Types::VOID, Vec::new(), Extra::Text(format)))
+}
