@@ -20,6 +20,11 @@ use crate::index::IndexVec;
 pub mod builder;
 pub mod cfg;
 pub mod helper;
+pub mod parse;
+mod print;
+#[cfg(test)]
+mod tests;
+pub mod verify;
 mod walk;
 
 pub use builder::{FuncBuilder, Var};
