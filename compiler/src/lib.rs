@@ -5,6 +5,7 @@
 //! same bytes. Nothing here knows how programs are loaded.
 
 pub mod artifact;
+pub mod bpf;
 pub mod builtins;
 pub mod check;
 pub mod index;
