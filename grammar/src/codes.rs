@@ -29,6 +29,7 @@ codes! {
     UNTERMINATED     = 2,    "A string or comment without an end";
     BAD_NUMBER       = 3,    "A number that cannot be read or does not fit";
     BAD_ESCAPE       = 4,    "An unknown escape sequence in a string";
+    NOT_UTF8         = 5,    "A script that is not UTF-8 text";
     UNEXPECTED_TOKEN = 10,   "A token where another was expected";
     TOO_DEEP         = 11,   "Nesting deeper than the compiler accepts";
     NOT_YET          = 12,   "A construct of bpftrace's language that nettrace does not know";

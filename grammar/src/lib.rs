@@ -7,7 +7,23 @@
 pub mod ast;
 pub mod codes;
 pub mod diag;
+pub mod render;
 pub mod source;
 
+mod actions;
+mod directive;
+mod escape;
+mod header;
+mod lex_error;
+mod lexer;
+mod not_yet;
+mod number;
+mod parser;
+mod syntax_error;
+mod token;
+mod trivia;
+mod type_ahead;
+
 pub use diag::{Diagnostic, Reported, Sink};
+pub use parser::{Parsed, parse};
 pub use source::{FileId, SourceMap, Span};

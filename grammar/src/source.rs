@@ -3,6 +3,8 @@
 //! All files of one compilation share one offset space, so that a [`Span`] is eight bytes and needs no file id;
 //! [`SourceMap`] turns it back into file, line and column.
 
+use crate::codes;
+use crate::diag::Diagnostic;
 use std::fmt;
 
 /// Half-open byte range `lo..hi` in the offset space of a [`SourceMap`].
@@ -50,6 +52,61 @@ pub struct SourceFile {
     pub base: u32,
     /// Offsets, relative to the text, at which lines start.
     line_starts: Vec<u32>,
+}
+
+impl SourceFile {
+    /// Byte range in `text` of a line, counted from 0, without its line break; `None` past the last one.
+    pub fn line_range(&self, line: usize) -> Option<std::ops::Range<usize>> {
+        let start = *self.line_starts.get(line)? as usize;
+        let end = match self.line_starts.get(line + 1) {
+            Some(&next) => next as usize - 1,
+            None => self.text.len(),
+        };
+        let cr = self.text.get(start..end)?.ends_with('\r');
+        Some(start..end - usize::from(cr))
+    }
+}
+
+/// What was found instead of UTF-8 in a script's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotUtf8 {
+    /// Offset of the first bad byte in the text that [`decode`] returned, where U+FFFD stands for it.
+    pub at: usize,
+    /// That byte.
+    pub byte: u8,
+    /// How many replacements there are.
+    pub count: usize,
+}
+
+impl NotUtf8 {
+    /// The error to show, for a text that was added as `file`.
+    pub fn diagnostic(&self, file: &SourceFile) -> Diagnostic {
+        let lo = file.base + self.at.min(file.text.len()) as u32;
+        let span = Span::new(lo, lo + char::REPLACEMENT_CHARACTER.len_utf8() as u32);
+        let diag = Diagnostic::error(codes::NOT_UTF8, span, "the script is not UTF-8 text")
+            .label(format!("byte 0x{:02x}", self.byte))
+            .help("save it as UTF-8; in strings any byte can be written `\\xNN`");
+        match self.count {
+            0 | 1 => diag,
+            count => diag.note(format!("{count} places of the script are not UTF-8")),
+        }
+    }
+}
+
+/// Text of a script's bytes. What is not UTF-8 is replaced by U+FFFD, and the first such place is told.
+pub fn decode(bytes: &[u8]) -> (String, Option<NotUtf8>) {
+    let mut text = String::with_capacity(bytes.len());
+    let mut problem: Option<NotUtf8> = None;
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if let Some(&byte) = chunk.invalid().first() {
+            let at = text.len();
+            let problem = problem.get_or_insert(NotUtf8 { at, byte, count: 0 });
+            problem.count += 1;
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    (text, problem)
 }
 
 /// A position for people: both numbers count from 1; columns count bytes.
@@ -163,6 +220,19 @@ impl SourceMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced_and_told() {
+        assert_eq!(decode("é".as_bytes()), ("é".to_string(), None));
+        let (text, problem) = decode(b"a\xe9b\xff");
+        assert_eq!(text, "a\u{fffd}b\u{fffd}");
+        let expected = NotUtf8 {
+            at: 1,
+            byte: 0xe9,
+            count: 2,
+        };
+        assert_eq!(problem, Some(expected));
+    }
 
     #[test]
     fn positions_are_found_across_files() {

@@ -1,0 +1,625 @@
+//! The token stream that the parser reads.
+//!
+//! In: a script's text. Out: tokens with absolute offsets, and on the side what is wrong with the text, the preprocessor
+//! lines and the facts that [`crate::syntax_error`] needs. It never fails: text that is no token becomes [`Tok::Bad`] and has
+//! been reported. What a token is depends on where it stands, and that is decided here and nowhere else:
+//!
+//! * outside of braces words are attach points ([`crate::header`]), and a slash opens a predicate;
+//! * in a predicate a slash before `{` closes it, any other divides;
+//! * a `(` before a type is a token of its own ([`crate::type_ahead`]);
+//! * behind `.` and `->` every word is a field;
+//! * constructs that nettrace does not know are reported and passed over ([`crate::not_yet`]).
+//!
+//! Brackets that the text leaves open are closed here, so that the parser sees whole probes; and everything that could
+//! make the tree deep or the errors endless ends the stream.
+
+use crate::ast::Directive;
+use crate::codes;
+use crate::diag::Diagnostic;
+use crate::not_yet::{self, Construct, Shape};
+use crate::source::Span;
+use crate::token::{LexError, Tok};
+use crate::type_ahead::{self, Before};
+use crate::{directive, header, lex_error, trivia};
+use logos::Logos;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+/// Brackets that may be open at once, and `?` in one operand list. Far above what people write; far below what would
+/// overflow the stack of a pass that walks the tree.
+pub(crate) const MAX_NESTING: usize = 200;
+
+/// Errors after which the rest of a script is not read: by then it is not a script.
+pub(crate) const MAX_ERRORS: usize = 40;
+
+/// A token or what is wrong with the text there.
+pub(crate) struct Lexeme<'s> {
+    pub(crate) tok: Result<Tok<'s>, LexError>,
+    pub(crate) lo: usize,
+    pub(crate) hi: usize,
+}
+
+/// The token behind `at`, blanks and comments passed over. Looks at nothing else; `None` at the end.
+pub(crate) fn raw(text: &str, at: usize) -> Option<Lexeme<'_>> {
+    let lo = trivia::skip(text, at).end;
+    let rest = text.get(lo..)?;
+    let mut lexer = Tok::lexer(rest);
+    let tok = lexer.next()?;
+    let len = match tok {
+        Err(LexError::BadChar) => lex_error::bad_run(rest),
+        _ => lexer.span().end,
+    };
+    Some(Lexeme {
+        tok,
+        lo,
+        hi: lo + len,
+    })
+}
+
+/// Where in a probe the lexer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Outside of braces, between items or in a probe's header.
+    Header,
+    /// Between the slashes of a predicate.
+    Predicate,
+    /// Inside braces, or in the config block from its first word on.
+    Body,
+}
+
+/// An open bracket.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    bracket: char,
+    at: usize,
+}
+
+/// What the lexer learns beside the tokens.
+#[derive(Default)]
+pub(crate) struct Findings {
+    /// Preprocessor lines.
+    pub(crate) directives: Vec<Directive>,
+    /// What is wrong with the text itself.
+    pub(crate) diags: Vec<Diagnostic>,
+    /// Spans of all tokens, in order.
+    pub(crate) tokens: Vec<Span>,
+    /// Offsets of tokens that the parser shall not complain about, ascending.
+    pub(crate) silent: Vec<u32>,
+    /// The parser shall not complain from here on: the stream was ended early or brackets were closed.
+    pub(crate) silent_from: Option<u32>,
+    /// Brackets closed by force: the offset of the token that shows it is missing, and the bracket's span.
+    pub(crate) unclosed: Vec<(u32, Span)>,
+}
+
+/// The token iterator.
+pub(crate) struct Lexer<'s, 'e> {
+    text: &'s str,
+    base: u32,
+    at: usize,
+    mode: Mode,
+    open: Vec<Open>,
+    questions: usize,
+    previous: Option<Tok<'s>>,
+    queue: VecDeque<(Tok<'s>, usize, usize)>,
+    ended: bool,
+    errors: &'e Cell<usize>,
+    pub(crate) findings: Findings,
+}
+
+impl<'s> Iterator for Lexer<'s, '_> {
+    type Item = Result<(u32, Tok<'s>, u32), Infallible>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (tok, lo, hi) = self.token()?;
+        let span = self.span(lo, hi);
+        self.findings.tokens.push(span);
+        self.previous = Some(tok.clone());
+        Some(Ok((span.lo, tok, span.hi)))
+    }
+}
+
+impl<'s, 'e> Lexer<'s, 'e> {
+    /// A lexer for `text`, whose first byte has the offset `base`. `errors` counts mistakes of lexer and parser together.
+    pub(crate) fn new(text: &'s str, base: u32, errors: &'e Cell<usize>) -> Lexer<'s, 'e> {
+        Lexer {
+            text,
+            base,
+            at: 0,
+            mode: Mode::Header,
+            open: Vec::new(),
+            questions: 0,
+            previous: None,
+            queue: VecDeque::new(),
+            ended: false,
+            errors,
+            findings: Findings::default(),
+        }
+    }
+
+    fn span(&self, lo: usize, hi: usize) -> Span {
+        Span::new(self.base + lo as u32, self.base + hi as u32)
+    }
+
+    fn rest(&self) -> &'s str {
+        self.text.get(self.at..).unwrap_or("")
+    }
+
+    fn report(&mut self, diag: Diagnostic) {
+        self.errors.set(self.errors.get() + 1);
+        self.findings.diags.push(diag);
+    }
+
+    /// The next token.
+    fn token(&mut self) -> Option<(Tok<'s>, usize, usize)> {
+        loop {
+            if let Some(token) = self.queue.pop_front() {
+                return Some(token);
+            }
+            if self.ended {
+                return None;
+            }
+            self.skip_trivia();
+            if self.errors.get() >= MAX_ERRORS {
+                self.end_early();
+            } else if self.at >= self.text.len() {
+                self.end();
+            } else if self.rest().starts_with('#') && trivia::starts_line(self.text, self.at) {
+                self.directive();
+            } else if let Some(token) = match self.mode {
+                Mode::Header => self.header_token(),
+                Mode::Predicate | Mode::Body => self.body_token(),
+            } {
+                return Some(token);
+            }
+        }
+    }
+
+    fn skip_trivia(&mut self) {
+        let trivia = trivia::skip(self.text, self.at);
+        self.at = trivia.end;
+        if let Some(open) = trivia.open_comment {
+            let diag = Diagnostic::error(
+                codes::UNTERMINATED,
+                self.span(open, open + 2),
+                "comment without an end",
+            )
+            .help("close it with `*/`");
+            self.report(diag);
+            self.end_early();
+        }
+    }
+
+    fn directive(&mut self) {
+        let lo = self.at;
+        let line = self
+            .rest()
+            .get(..directive::line_len(self.rest()))
+            .unwrap_or("");
+        self.at += line.len();
+        let first = self
+            .text
+            .get(..lo)
+            .is_some_and(|before| before.is_empty() || before == "\u{feff}");
+        let line = line.trim_end();
+        let span = self.span(lo, lo + line.len());
+        let (directive, problem) = directive::read(line, span, first, self.mode != Mode::Header);
+        self.findings.directives.push(directive);
+        if let Some(problem) = problem {
+            self.report(problem);
+        }
+    }
+
+    /// A token outside of braces.
+    fn header_token(&mut self) -> Option<(Tok<'s>, usize, usize)> {
+        let lo = self.at;
+        let rest = self.rest();
+        let single = |tok| Some((tok, lo, lo + 1));
+        self.at += 1;
+        match rest.as_bytes().first() {
+            Some(b'{') => {
+                self.push('{', lo);
+                self.mode = Mode::Body;
+                return single(Tok::LBrace);
+            }
+            Some(b'}') => return single(Tok::RBrace),
+            Some(b',') => return single(Tok::Comma),
+            // What ends a C definition is no mistake after a probe either.
+            Some(b';') if matches!(self.previous, Some(Tok::RBrace | Tok::SkippedItem)) => {
+                return None;
+            }
+            Some(b';') => return single(Tok::Semi),
+            Some(b'/') => {
+                self.mode = Mode::Predicate;
+                return single(Tok::PredicateStart);
+            }
+            _ => self.at = lo,
+        }
+        let (len, kind) = header::word(rest);
+        // `word` reads at least one character here; the `max` keeps the loop going whatever happens.
+        let len = len.max(rest.chars().next().map_or(1, char::len_utf8));
+        let text = rest.get(..len).unwrap_or(rest);
+        self.at = lo + len;
+        let tok = match kind {
+            header::Word::Config => {
+                self.mode = Mode::Body;
+                Tok::Config
+            }
+            header::Word::Construct => {
+                let next_is_map = self.rest().trim_start().starts_with('@');
+                if let Some(construct) = not_yet::item(text, next_is_map) {
+                    return self.pass_over(construct, lo);
+                }
+                Tok::Ident(text)
+            }
+            header::Word::AttachPoint => Tok::AttachPoint(text),
+            header::Word::OpenQuote => {
+                let span = self.span(lo, self.at);
+                self.report(lex_error::open_string(span));
+                self.silent(lo);
+                Tok::Bad
+            }
+            header::Word::Junk => Tok::Ident(text),
+        };
+        Some((tok, lo, self.at))
+    }
+
+    /// A token inside braces or in a predicate.
+    fn body_token(&mut self) -> Option<(Tok<'s>, usize, usize)> {
+        if self.mode == Mode::Body && self.starts_next_probe() {
+            self.close_before_probe();
+            return None;
+        }
+        let Lexeme { tok, lo, hi } = raw(self.text, self.at)?;
+        self.at = hi;
+        let tok = match tok {
+            Ok(tok) => tok,
+            Err(error) => return self.bad_token(error, lo, hi),
+        };
+        let tok = self.in_context(tok, lo, hi);
+        if let Some(construct) = self.unknown_construct(&tok) {
+            return self.pass_over(construct, lo);
+        }
+        let hi = self.at;
+        if !self.track(&tok, lo) {
+            return None;
+        }
+        Some((tok, lo, hi))
+    }
+
+    fn bad_token(
+        &mut self,
+        error: LexError,
+        lo: usize,
+        hi: usize,
+    ) -> Option<(Tok<'s>, usize, usize)> {
+        let text = self.text.get(lo..hi).unwrap_or("");
+        let span = self.span(lo, hi);
+        self.report(lex_error::diagnostic(&error, text, span));
+        // Where it is clear what was meant, the parser goes on as if it had been written.
+        let tok = match error {
+            LexError::BadChar if lex_error::is_blank(text) => return None,
+            LexError::Number(_) if text.starts_with('$') => Tok::Positional(1),
+            LexError::Number(_) => Tok::Int(0),
+            LexError::Escape(_) => Tok::Str(Vec::new()),
+            LexError::BadChar | LexError::OpenString => {
+                self.silent(lo);
+                Tok::Bad
+            }
+        };
+        Some((tok, lo, hi))
+    }
+
+    /// What a token is where it stands.
+    fn in_context(&mut self, tok: Tok<'s>, lo: usize, hi: usize) -> Tok<'s> {
+        if tok.is_word() && matches!(self.previous, Some(Tok::Dot | Tok::Arrow)) {
+            return Tok::Ident(self.text.get(lo..hi).unwrap_or(""));
+        }
+        match tok {
+            Tok::Slash if self.mode == Mode::Predicate && self.before_brace() => Tok::PredicateEnd,
+            Tok::LParen if self.opens_type() => Tok::TypeParen,
+            Tok::Ident(name)
+                if type_ahead::is_type_word(name) || type_ahead::is_qualifier(name) =>
+            {
+                self.type_words(lo, hi)
+            }
+            Tok::Int(_) if self.is_fraction(lo) => {
+                let end = hi + 1 + number_len(self.text.get(hi + 1..).unwrap_or(""));
+                self.at = end;
+                let span = self.span(lo, end);
+                self.report(lex_error::fraction(span));
+                Tok::Int(0)
+            }
+            tok => tok,
+        }
+    }
+
+    fn before_brace(&self) -> bool {
+        let next = trivia::skip(self.text, self.at).end;
+        self.text.as_bytes().get(next) == Some(&b'{')
+    }
+
+    fn opens_type(&self) -> bool {
+        let before = match &self.previous {
+            Some(Tok::Ident(_) | Tok::AttachPoint(_)) => return false,
+            Some(Tok::Sizeof | Tok::Offsetof) => Before::Sizeof,
+            Some(Tok::If) => Before::If,
+            _ => Before::Operand,
+        };
+        type_ahead::opens_type(self.text, self.at, before)
+    }
+
+    /// Joins `unsigned long` into one token; drops nothing, the tree normalises the name. A single word stays a name.
+    fn type_words(&mut self, lo: usize, hi: usize) -> Tok<'s> {
+        let (mut end, mut last) = (hi, self.text.get(lo..hi).unwrap_or(""));
+        while let Some(next) = raw(self.text, end)
+            && let Ok(Tok::Ident(name)) = next.tok
+            && (type_ahead::is_qualifier(last)
+                || type_ahead::is_type_word(name)
+                || type_ahead::is_type_name(name))
+        {
+            (end, last) = (next.hi, name);
+        }
+        self.at = end;
+        let text = self.text.get(lo..end).unwrap_or("");
+        if end > hi || type_ahead::is_qualifier(text) {
+            Tok::TypeWords(text)
+        } else {
+            Tok::Ident(text)
+        }
+    }
+
+    /// Whether the number at `lo` is followed by `.` and a digit without being part of `$t.0.1`.
+    fn is_fraction(&self, lo: usize) -> bool {
+        let rest = self.text.get(lo..).unwrap_or("");
+        let behind = rest.get(number_len(rest)..).unwrap_or("");
+        let digit = |c: char| c.is_ascii_digit();
+        behind
+            .strip_prefix('.')
+            .is_some_and(|rest| rest.starts_with(digit))
+            && self.previous != Some(Tok::Dot)
+    }
+
+    fn unknown_construct(&self, tok: &Tok<'s>) -> Option<&'static Construct> {
+        use Tok::*;
+        let assigns = matches!(
+            self.previous,
+            Some(
+                Assign
+                    | AddAssign
+                    | SubAssign
+                    | MulAssign
+                    | DivAssign
+                    | ModAssign
+                    | AndAssign
+                    | OrAssign
+                    | XorAssign
+            )
+        );
+        let in_config = self.open.is_empty() && self.mode == Mode::Body;
+        let value = !in_config
+            && (assigns
+                || matches!(
+                    self.previous,
+                    Some(LParen | Comma | Return | Question | Colon)
+                ));
+        let next = match tok {
+            Let => raw(self.text, self.at).and_then(|next| next.tok.ok()),
+            _ => None,
+        };
+        not_yet::inside(tok, value, next.as_ref())
+    }
+
+    /// Reports a construct and moves behind it; the token that stands in its place.
+    fn pass_over(&mut self, construct: &Construct, lo: usize) -> Option<(Tok<'s>, usize, usize)> {
+        let span = self.span(lo, self.at);
+        self.report(construct.diagnostic(span));
+        self.at = skip_shape(self.text, lo, self.at, construct.shape);
+        let tok = construct.stands_for.clone()?;
+        Some((tok, lo, self.at))
+    }
+
+    /// Keeps the brackets and the mode. False when the stream ends here.
+    fn track(&mut self, tok: &Tok<'s>, lo: usize) -> bool {
+        match tok {
+            Tok::LBrace => {
+                self.push('{', lo);
+                self.mode = Mode::Body;
+            }
+            Tok::LParen | Tok::TypeParen => self.push('(', lo),
+            Tok::LBracket => self.push('[', lo),
+            Tok::RBrace => {
+                self.close('{', lo);
+                if !self.open.iter().any(|open| open.bracket == '{') {
+                    self.mode = Mode::Header;
+                }
+            }
+            Tok::RParen => self.close('(', lo),
+            Tok::RBracket => self.close('[', lo),
+            Tok::Semi => {
+                self.close_to_brace(lo);
+                if self.open.is_empty() {
+                    self.mode = Mode::Header;
+                }
+            }
+            Tok::PredicateEnd => {
+                self.close_to_brace(lo);
+                self.mode = Mode::Header;
+            }
+            Tok::Question => self.questions += 1,
+            _ => {}
+        }
+        if matches!(tok, Tok::Semi | Tok::LBrace | Tok::RBrace | Tok::Comma) {
+            self.questions = 0;
+        }
+        if self.open.len() <= MAX_NESTING && self.questions <= MAX_NESTING {
+            return true;
+        }
+        let diag = lex_error::too_deep(self.span(lo, lo + 1));
+        self.report(diag);
+        self.end_early();
+        false
+    }
+
+    fn push(&mut self, bracket: char, at: usize) {
+        self.open.push(Open { bracket, at });
+    }
+
+    /// Closes the innermost `bracket`; brackets inside it that are still open are noted. A closing bracket without
+    /// an opening one changes nothing: the parser tells.
+    fn close(&mut self, bracket: char, at: usize) {
+        let inner = self.open.iter().rposition(|open| open.bracket == bracket);
+        // A brace encloses; a parenthesis behind it cannot close one before it.
+        let brace = self.open.iter().rposition(|open| open.bracket == '{');
+        if let Some(inner) = inner.filter(|&inner| brace.is_none_or(|brace| brace <= inner)) {
+            self.note_unclosed(inner + 1, at);
+            self.open.truncate(inner);
+        }
+    }
+
+    /// `;` ends every parenthesis: none of the language's holds statements.
+    fn close_to_brace(&mut self, at: usize) {
+        let keep = self
+            .open
+            .iter()
+            .rposition(|open| open.bracket == '{')
+            .map_or(0, |brace| brace + 1);
+        self.note_unclosed(keep, at);
+        self.open.truncate(keep);
+    }
+
+    fn note_unclosed(&mut self, from: usize, at: usize) {
+        if let Some(open) = self.open.get(from..).and_then(<[Open]>::last).copied() {
+            let at = self.span(at, at).lo;
+            let span = self.span(open.at, open.at + 1);
+            self.findings.unclosed.push((at, span));
+        }
+    }
+
+    fn starts_next_probe(&self) -> bool {
+        let first_column = self.at == 0 || self.text.as_bytes().get(self.at - 1) == Some(&b'\n');
+        first_column && self.questions == 0 && header::is_probe_start(self.rest())
+    }
+
+    /// Reports the missing `}` before a probe and closes what is open.
+    fn close_before_probe(&mut self) {
+        if let Some(open) = self
+            .open
+            .iter()
+            .rev()
+            .find(|open| open.bracket == '{')
+            .copied()
+        {
+            let end = self
+                .findings
+                .tokens
+                .last()
+                .map_or(0, |span| (span.hi - self.base) as usize);
+            let diag = Diagnostic::error(
+                codes::UNEXPECTED_TOKEN,
+                self.span(end, end),
+                "expected `}` before the next probe",
+            )
+            .label("the body has to end here")
+            .also(self.span(open.at, open.at + 1), "this `{` is never closed");
+            self.report(diag);
+        }
+        self.close_all();
+        self.mode = Mode::Header;
+    }
+
+    /// The text has ended; reports what is still open.
+    fn end(&mut self) {
+        if let Some(open) = self.open.last().copied() {
+            let closer = match open.bracket {
+                '(' => ')',
+                '[' => ']',
+                _ => '}',
+            };
+            let message = format!("expected `{closer}`, found the end of the script");
+            let diag = Diagnostic::error(
+                codes::UNEXPECTED_TOKEN,
+                self.span(open.at, open.at + 1),
+                message,
+            )
+            .label(format!("this `{}` is never closed", open.bracket));
+            self.report(diag);
+            self.end_early();
+        }
+        self.ended = true;
+    }
+
+    /// Stops reading; the parser gets the braces that are open and keeps silent from here on.
+    fn end_early(&mut self) {
+        let here = self.span(self.at, self.at).lo;
+        self.findings.silent_from.get_or_insert(here);
+        self.close_all();
+        self.ended = true;
+    }
+
+    fn close_all(&mut self) {
+        let braces = self.open.iter().filter(|open| open.bracket == '{').count();
+        self.open.clear();
+        self.questions = 0;
+        if braces > 0 {
+            self.silent(self.at);
+        }
+        for _ in 0..braces {
+            self.queue.push_back((Tok::RBrace, self.at, self.at));
+        }
+    }
+
+    fn silent(&mut self, at: usize) {
+        let at = self.span(at, at).lo;
+        self.findings.silent.push(at);
+    }
+}
+
+fn number_len(text: &str) -> usize {
+    text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .unwrap_or(text.len())
+}
+
+/// Where a construct of that shape ends: it starts at `lo`, its first word ends at `at`.
+fn skip_shape(text: &str, lo: usize, at: usize, shape: Shape) -> usize {
+    match shape {
+        Shape::Word => at,
+        Shape::Semicolon => skip_until(text, at, |tok| *tok == Tok::Semi),
+        Shape::Parens => skip_until(text, at, |tok| *tok == Tok::RParen),
+        // A value block's brace has been read already.
+        Shape::Braces if text.get(lo..at) == Some("{") => {
+            skip_until(text, lo, |tok| *tok == Tok::RBrace)
+        }
+        Shape::Braces => skip_until(text, at, |tok| matches!(tok, Tok::RBrace | Tok::Semi)),
+        Shape::IfElse => {
+            let mut end = skip_until(text, at, |tok| *tok == Tok::RBrace);
+            while let Some(next) = raw(text, end)
+                && next.tok == Ok(Tok::Else)
+            {
+                end = skip_until(text, next.hi, |tok| *tok == Tok::RBrace);
+            }
+            end
+        }
+    }
+}
+
+/// The end of the first token outside of all brackets for which `stop` holds; or the start of a brace that closes
+/// more than was opened.
+fn skip_until(text: &str, from: usize, stop: impl Fn(&Tok<'_>) -> bool) -> usize {
+    let mut at = from;
+    let mut depth = 0usize;
+    while let Some(Lexeme { tok, lo, hi }) = raw(text, at) {
+        at = hi;
+        let Ok(tok) = tok else { continue };
+        match tok {
+            Tok::LBrace | Tok::LParen | Tok::LBracket => depth += 1,
+            Tok::RBrace | Tok::RParen | Tok::RBracket if depth == 0 => return lo,
+            Tok::RBrace | Tok::RParen | Tok::RBracket => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && stop(&tok) {
+            return at;
+        }
+    }
+    text.len()
+}
