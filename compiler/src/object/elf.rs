@@ -16,10 +16,10 @@ use object::{
 
 use super::btf::{self, Builder, Encoding, Member, TypeId, VOID};
 use super::btf_ext::{self, FuncInfo, LineInfo, SectionInfo};
-use super::{
-    Function, RelocTarget, SUM_SECTION, WriteError, checksum, lines, map_types, section_name,
-};
+use super::{Function, SUM_SECTION, WriteError, checksum, lines, map_types, section_name};
 use crate::artifact::{Map, MapId, PLAN_SECTION, Plan};
+use crate::bpf::insn::{Insn, LD_IMM64, pseudo};
+use crate::bpf::{Reloc, RelocTarget};
 use crate::index::IndexVec;
 use crate::ir::FuncId;
 
@@ -28,13 +28,7 @@ const R_BPF_64_64: u32 = 1;
 /// `R_BPF_64_32`: a call.
 const R_BPF_64_32: u32 = 10;
 
-const LD_IMM64: u8 = 0x18;
-const CALL: u8 = 0x85;
-/// Source registers that change the meaning of an instruction.
-const PSEUDO_CALL: u8 = 1;
-const PSEUDO_MAP_VALUE: u8 = 2;
-const PSEUDO_FUNC: u8 = 4;
-
+/// Bytes of an instruction slot.
 const INSN: usize = 8;
 
 pub(super) fn write(
@@ -93,7 +87,7 @@ impl Layout {
         let mut next = 0;
         for &id in &subprograms {
             text_start.insert(id, next);
-            next += functions[id].insns.len();
+            next += functions[id].code.insns.len();
         }
         if !subprograms.is_empty() {
             sections.insert(0, (".text".to_owned(), subprograms));
@@ -107,10 +101,10 @@ impl Layout {
 
 fn check_function(function: &Function) -> Result<(), WriteError> {
     let name = &function.symbol;
-    if function.insns.is_empty() {
+    if function.code.insns.is_empty() {
         return Err(WriteError(format!("`{name}` has no instructions")));
     }
-    if function.insns.len() != function.spans.len() {
+    if function.code.insns.len() != function.code.spans.len() {
         return Err(WriteError(format!("`{name}` lacks spans")));
     }
     Ok(())
@@ -183,7 +177,7 @@ impl Writer<'_> {
             let mut start = 0;
             for &id in ids {
                 self.function(section, is_text, start, id, &mut info)?;
-                start += self.functions[id].insns.len();
+                start += self.functions[id].code.insns.len();
             }
             infos.push(info);
         }
@@ -200,15 +194,16 @@ impl Writer<'_> {
         info: &mut SectionInfo,
     ) -> Result<(), WriteError> {
         let function = &self.functions[id];
-        let mut insns = function.insns.clone();
-        for reloc in &function.relocs {
+        let mut insns = function.code.insns.clone();
+        for reloc in &function.code.relocs {
             self.relocate(section, is_text, start, &mut insns, *reloc)
                 .ok_or_else(|| {
                     WriteError(format!("`{}` cannot have {reloc:?}", function.symbol))
                 })?;
         }
+        let bytes: Vec<u8> = insns.iter().flat_map(Insn::bytes).collect();
         self.object
-            .append_section_data(section, insns.as_flattened(), INSN as u64);
+            .append_section_data(section, &bytes, INSN as u64);
         self.object.add_symbol(Symbol {
             name: function.symbol.clone().into_bytes(),
             value: (start * INSN) as u64,
@@ -237,56 +232,58 @@ impl Writer<'_> {
         section: SectionId,
         is_text: bool,
         start: usize,
-        insns: &mut [[u8; INSN]],
-        reloc: super::Reloc,
+        insns: &mut [Insn],
+        reloc: Reloc,
     ) -> Option<()> {
-        let at = reloc.insn as usize;
+        let at = reloc.insn;
         let offset = ((start + at) * INSN) as u64;
-        match reloc.target {
+        let symbol = match reloc.target {
             RelocTarget::Map(map) => {
-                let symbol = *self.map_symbols.get(map)?;
-                let (low, high) = wide(insns, at)?;
-                set_source(low, 0);
-                set_imm(low, 0);
-                set_imm(high, 0);
-                self.relocations
-                    .push((section, offset, symbol, R_BPF_64_64));
+                // Loaders fill in the kind; object files have 0 here.
+                set_wide(insns, at, 0, 0, 0)?;
+                *self.map_symbols.get(map)?
             }
             RelocTarget::MapValue(map, byte) => {
-                let symbol = *self.map_symbols.get(map)?;
-                let (low, high) = wide(insns, at)?;
-                set_source(low, PSEUDO_MAP_VALUE);
-                set_imm(low, 0);
-                set_imm(high, byte);
-                self.relocations
-                    .push((section, offset, symbol, R_BPF_64_64));
+                set_wide(insns, at, pseudo::MAP_VALUE, 0, i32::try_from(byte).ok()?)?;
+                *self.map_symbols.get(map)?
             }
             RelocTarget::Func(func) => {
                 let target = *self.layout.text_start.get(&func)?;
-                let opcode = insns.get(at)?[0];
-                if opcode == LD_IMM64 {
-                    let (low, high) = wide(insns, at)?;
-                    set_source(low, PSEUDO_FUNC);
-                    set_imm(low, u32::try_from(target * INSN).ok()?);
-                    set_imm(high, 0);
-                    self.relocations
-                        .push((section, offset, self.text?, R_BPF_64_64));
-                } else if opcode == CALL {
-                    let call = insns.get_mut(at)?;
-                    set_source(call, PSEUDO_CALL);
-                    if is_text {
-                        // Relative to the next instruction; nothing is left to relocate.
-                        let distance = target as i64 - (start + at) as i64 - 1;
-                        set_imm(call, i32::try_from(distance).ok()?.cast_unsigned());
-                    } else {
-                        set_imm(call, (target as u32).wrapping_sub(1));
-                        self.relocations
-                            .push((section, offset, self.text?, R_BPF_64_32));
-                    }
+                if insns.get(at)?.is_wide() {
+                    let bytes = i32::try_from(target * INSN).ok()?;
+                    set_wide(insns, at, pseudo::FUNC, bytes, 0)?;
+                    self.text?
                 } else {
-                    return None;
+                    return self.call(section, is_text, start + at, insns.get_mut(at)?, target);
                 }
             }
+        };
+        self.relocations
+            .push((section, offset, symbol, R_BPF_64_64));
+        Some(())
+    }
+
+    /// A call of the subprogram that begins at slot `target` of `.text`; `at` counts from the section's start.
+    fn call(
+        &mut self,
+        section: SectionId,
+        is_text: bool,
+        at: usize,
+        insn: &mut Insn,
+        target: usize,
+    ) -> Option<()> {
+        let is_call = *insn == Insn::call(insn.src, insn.imm);
+        if !is_call {
+            return None;
+        }
+        insn.src = pseudo::CALL;
+        if is_text {
+            // Relative to the next instruction; nothing is left to relocate.
+            insn.imm = i32::try_from(target as i64 - at as i64 - 1).ok()?;
+        } else {
+            insn.imm = i32::try_from(target as i64 - 1).ok()?;
+            self.relocations
+                .push((section, (at * INSN) as u64, self.text?, R_BPF_64_32));
         }
         Some(())
     }
@@ -314,13 +311,19 @@ impl Writer<'_> {
     fn line_infos(&mut self, function: &Function, start: usize, out: &mut Vec<LineInfo>) {
         let mut last = None;
         let mut second_half = false;
-        for (index, (insn, &span)) in function.insns.iter().zip(&function.spans).enumerate() {
+        for (index, (insn, &span)) in function
+            .code
+            .insns
+            .iter()
+            .zip(&function.code.spans)
+            .enumerate()
+        {
             if second_half {
                 // The kernel refuses records that point into an ld_imm64.
                 second_half = false;
                 continue;
             }
-            second_half = insn[0] == LD_IMM64;
+            second_half = insn.is_wide();
             if last == Some(span.lo) {
                 continue;
             }
@@ -409,18 +412,16 @@ fn map_definition(btf: &mut Builder, map: &Map) -> (TypeId, u32) {
     (btf.structure("", size, &members), size)
 }
 
-/// Both halves of an `ld_imm64`.
-fn wide(insns: &mut [[u8; INSN]], at: usize) -> Option<(&mut [u8; INSN], &mut [u8; INSN])> {
-    match insns.get_mut(at..)? {
-        [low, high, ..] if low[0] == LD_IMM64 => Some((low, high)),
-        _ => None,
+/// Sets what an `ld_imm64` means; `None` when there is none.
+fn set_wide(insns: &mut [Insn], at: usize, src: u8, low_imm: i32, high_imm: i32) -> Option<()> {
+    let [low, high, ..] = insns.get_mut(at..)? else {
+        return None;
+    };
+    if low.code != LD_IMM64 {
+        return None;
     }
-}
-
-fn set_source(insn: &mut [u8; INSN], register: u8) {
-    insn[1] = insn[1] & 0x0f | register << 4;
-}
-
-fn set_imm(insn: &mut [u8; INSN], value: u32) {
-    insn[4..].copy_from_slice(&value.to_le_bytes());
+    low.src = src;
+    low.imm = low_imm;
+    high.imm = high_imm;
+    Some(())
 }

@@ -23,9 +23,10 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use nettrace_grammar::{SourceMap, Span};
+use nettrace_grammar::SourceMap;
 
-use crate::artifact::{Artifact, Attach, MapId, Plan, Program};
+use crate::artifact::{Artifact, Attach, Plan, Program};
+use crate::bpf::Code;
 use crate::index::IndexVec;
 use crate::ir::FuncId;
 
@@ -36,34 +37,10 @@ pub use read::read;
 pub struct Function {
     /// ELF symbol. It is a program when the plan has a program of this symbol, otherwise a subprogram.
     pub symbol: String,
-    /// Encoded as the kernel takes them; an `ld_imm64` has two.
-    pub insns: Vec<[u8; 8]>,
-    /// What instructions refer to.
-    pub relocs: Vec<Reloc>,
-    /// Where each of `insns` comes from; as long as `insns`.
-    pub spans: Vec<Span>,
+    /// Instructions, references and spans.
+    pub code: Code,
     /// How many arguments it takes; programs take one, the context.
     pub params: u32,
-}
-
-/// An instruction that refers to something with an address only the kernel knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reloc {
-    /// Index of the instruction in its function.
-    pub insn: u32,
-    /// What it refers to. Register fields and immediates of the instruction are set by [`write`].
-    pub target: RelocTarget,
-}
-
-/// What an instruction refers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelocTarget {
-    /// `ld_imm64`: a map.
-    Map(MapId),
-    /// `ld_imm64`: a byte of the only value of an array map.
-    MapValue(MapId, u32),
-    /// `ld_imm64`: a subprogram as a callback; `call`: a call of it.
-    Func(FuncId),
 }
 
 /// A contradiction in what [`write`] was given: always a bug of the compiler.

@@ -3,25 +3,16 @@
 use std::io::Write as _;
 use std::process::Command;
 
+use nettrace_grammar::Span;
+
 use super::*;
 use crate::artifact::{
-    Field, Layout, Map, MapKind, PLAN_VERSION, ScriptMap, Settings, Stored, Target,
+    Field, Layout, Map, MapId, MapKind, PLAN_VERSION, ScriptMap, Settings, Stored, Target,
 };
+use crate::bpf::insn::{Alu, Insn, Reg, Size, pseudo};
+use crate::bpf::{Code, Reloc, RelocTarget};
 
 const SCRIPT: &str = "begin { @x = 1; }\nkprobe:nf_ct_delete { @sent[pid, comm] = count(); }\n";
-
-/// `opcode dst src off imm`, as in `struct bpf_insn`.
-fn insn(opcode: u8, dst: u8, src: u8, off: i16, imm: i32) -> [u8; 8] {
-    let mut bytes = [opcode, dst | src << 4, 0, 0, 0, 0, 0, 0];
-    bytes[2..4].copy_from_slice(&off.to_le_bytes());
-    bytes[4..].copy_from_slice(&imm.to_le_bytes());
-    bytes
-}
-
-const EXIT: u8 = 0x95;
-const MOV_IMM: u8 = 0xb7;
-const LD_IMM64: u8 = 0x18;
-const CALL: u8 = 0x85;
 
 fn target(attach: Attach, probe: &str) -> Target {
     Target {
@@ -110,60 +101,49 @@ fn example() -> (Plan, IndexVec<FuncId, Function>, SourceMap) {
         settings: Settings::default(),
         sources: vec![("stdin".to_owned(), SCRIPT.to_owned())],
     };
-    let begin = Function {
-        symbol: "begin_0".to_owned(),
-        insns: vec![
-            insn(LD_IMM64, 1, 0, 0, 0),
-            insn(0, 0, 0, 0, 0),
-            insn(0x7a, 1, 0, 0, 1), // *(u64 *)(r1 + 0) = 1
-            insn(MOV_IMM, 0, 0, 0, 0),
-            insn(EXIT, 0, 0, 0, 0),
-        ],
-        relocs: vec![Reloc {
-            insn: 0,
-            target: RelocTarget::MapValue(MapId(0), 0),
-        }],
+    let [low, high] = Insn::ld_imm64(Reg(1), pseudo::MAP_FD, 0);
+    let ret = [Insn::alu_imm(Alu::Mov, true, Reg(0), 0), Insn::exit()];
+    let reloc = |insn, target| Reloc { insn, target };
+    let begin = Code {
+        insns: [low, high, Insn::store_imm(Size::Double, Reg(1), 0, 1)]
+            .into_iter()
+            .chain(ret)
+            .collect(),
+        relocs: vec![reloc(0, RelocTarget::MapValue(MapId(0), 0))],
         spans: vec![Span::new(8, 14); 5],
-        params: 1,
+        stack_size: 0,
     };
-    let kprobe = Function {
-        symbol: "kprobe_1".to_owned(),
-        insns: vec![
-            insn(LD_IMM64, 1, 0, 0, 0),
-            insn(0, 0, 0, 0, 0),
-            insn(CALL, 0, 1, 0, 0),
-            insn(MOV_IMM, 0, 0, 0, 0),
-            insn(EXIT, 0, 0, 0, 0),
-        ],
+    let kprobe = Code {
+        insns: [low, high, Insn::call(pseudo::CALL, 0)]
+            .into_iter()
+            .chain(ret)
+            .collect(),
         relocs: vec![
-            Reloc {
-                insn: 0,
-                target: RelocTarget::Map(MapId(1)),
-            },
-            Reloc {
-                insn: 2,
-                target: RelocTarget::Func(FuncId(2)),
-            },
+            reloc(0, RelocTarget::Map(MapId(1))),
+            reloc(2, RelocTarget::Func(FuncId(2))),
         ],
-        spans: vec![
-            Span::new(41, 46),
-            Span::new(41, 46),
-            Span::new(60, 65),
-            Span::new(18, 24),
-            Span::new(18, 24),
-        ],
-        params: 1,
+        spans: [41, 41, 60, 18, 18]
+            .map(|at| Span::new(at, at + 5))
+            .to_vec(),
+        stack_size: 0,
     };
-    let sub = Function {
-        symbol: "sub_2".to_owned(),
-        insns: vec![insn(MOV_IMM, 0, 0, 0, 0), insn(EXIT, 0, 0, 0, 0)],
+    let sub = Code {
+        insns: ret.to_vec(),
         relocs: Vec::new(),
         spans: vec![Span::new(41, 46); 2],
-        params: 1,
+        stack_size: 0,
     };
+    let functions = [("begin_0", begin), ("kprobe_1", kprobe), ("sub_2", sub)]
+        .into_iter()
+        .map(|(symbol, code)| Function {
+            symbol: symbol.to_owned(),
+            code,
+            params: 1,
+        })
+        .collect();
     let mut sources = SourceMap::new();
     sources.add("stdin", SCRIPT);
-    (plan, [begin, kprobe, sub].into_iter().collect(), sources)
+    (plan, functions, sources)
 }
 
 fn object() -> Artifact {
@@ -273,7 +253,7 @@ fn contradictions_are_reported() {
     let error = write(plan.clone(), &broken, &sources).expect_err("no code");
     assert_eq!(error.to_string(), "no code for `kprobe_1`");
     let mut broken = functions;
-    broken[FuncId(1)].relocs[0].insn = 3;
+    broken[FuncId(1)].code.relocs[0].insn = 3;
     let error = write(plan, &broken, &sources).expect_err("not an ld_imm64");
     assert_lines(&error.to_string(), &["`kprobe_1` cannot have"]);
 }
