@@ -1,0 +1,443 @@
+//! Bytes and their [`Layout`] to values.
+//!
+//! In: a ring record, a map key or a map value as the kernel wrote it. Out: a [`Value`] that borrows the bytes; tuples,
+//! records and arrays are decoded while they are walked, so that printing allocates nothing per field. Addresses stay
+//! addresses: naming them is the work of `symbols`. No input panics; what cannot be read is a [`DecodeError`].
+
+use std::cmp::Ordering;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use nettrace_compiler::artifact::{Field, Layout, StackMode};
+
+/// Why bytes are not what their layout says: always a bug of nettrace or a damaged object file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer bytes than the layout needs.
+    #[error("{have} bytes where {need} are needed")]
+    Short {
+        /// Bytes the layout needs.
+        need: usize,
+        /// Bytes there are.
+        have: usize,
+    },
+    /// A length inside the value is larger than its room.
+    #[error("a length of {length} in a value of at most {cap}")]
+    Length {
+        /// What the value claims.
+        length: i64,
+        /// What its layout allows.
+        cap: u64,
+    },
+    /// An integer of a width that does not exist.
+    #[error("an integer of {0} bytes")]
+    Width(u8),
+    /// An address family that is neither 2 (IPv4) nor 10 (IPv6).
+    #[error("unknown address family {0}")]
+    Family(u64),
+}
+
+/// A decoded value; it borrows the bytes it came from and the names of its layout.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// A signed integer.
+    Signed(i64),
+    /// An unsigned integer.
+    Unsigned(u64),
+    /// `true` or `false`.
+    Bool(bool),
+    /// An integer that may have a name.
+    Enum {
+        /// The number.
+        number: i64,
+        /// Whether the number is signed.
+        signed: bool,
+        /// The name of this number, if it has one.
+        name: Option<&'a str>,
+    },
+    /// An address printed as a number.
+    Pointer(u64),
+    /// Text up to its first NUL.
+    Text {
+        /// The text; any bytes.
+        bytes: &'a [u8],
+        /// There was no NUL: the text was cut off.
+        cut: bool,
+    },
+    /// Bytes of a buffer.
+    Buffer(&'a [u8]),
+    /// A stack of return addresses.
+    Stack(Stack<'a>),
+    /// A kernel address printed as its symbol.
+    KernelSymbol(u64),
+    /// A user address printed as its symbol.
+    UserSymbol {
+        /// Process (thread group) id.
+        pid: u64,
+        /// The address.
+        address: u64,
+    },
+    /// An IP address.
+    Ip(IpAddr),
+    /// A link-layer address.
+    Mac([u8; 6]),
+    /// The cookie of a target, printed as the target's name.
+    Probe(u64),
+    /// `(a, b)`
+    Tuple(Fields<'a>),
+    /// `{ .a = 1 }`
+    Record(Fields<'a>),
+    /// `[1,2]`
+    Array(Items<'a>),
+}
+
+/// The frames of a kernel or user stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Stack<'a> {
+    /// The process of a user stack; `None` for a kernel stack.
+    pub pid: Option<u64>,
+    /// How to print it.
+    pub mode: StackMode,
+    addresses: &'a [u8],
+}
+
+impl<'a> Stack<'a> {
+    /// The addresses, innermost first.
+    pub fn frames(self) -> impl ExactSizeIterator<Item = u64> + 'a {
+        self.addresses
+            .chunks_exact(8)
+            .map(|chunk| native(chunk).unwrap_or(0))
+    }
+}
+
+/// The fields of a tuple or record, decoded while they are walked.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a> {
+    fields: &'a [Field],
+    bytes: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Names (empty in tuples) and values in order.
+    pub fn iter(
+        self,
+    ) -> impl ExactSizeIterator<Item = (&'a str, Result<Value<'a>, DecodeError>)> + 'a {
+        self.fields
+            .iter()
+            .map(move |field| (field.name.as_str(), decode_field(field, self.bytes)))
+    }
+}
+
+/// The elements of an array, decoded while they are walked.
+#[derive(Clone, Copy, Debug)]
+pub struct Items<'a> {
+    elem: &'a Layout,
+    stride: usize,
+    len: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Items<'a> {
+    /// The values in order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = Result<Value<'a>, DecodeError>> + 'a {
+        (0..self.len).map(move |i| decode(self.elem, tail(self.bytes, i * self.stride)?))
+    }
+
+    /// The bytes themselves, when every element is one byte.
+    pub fn raw(self) -> Option<&'a [u8]> {
+        (self.stride == 1).then_some(self.bytes)
+    }
+}
+
+/// Reads one value from the start of `bytes`; what follows it is ignored.
+pub fn decode<'a>(layout: &'a Layout, bytes: &'a [u8]) -> Result<Value<'a>, DecodeError> {
+    Ok(match layout {
+        Layout::Int {
+            bytes: width,
+            signed,
+        } => integer(bytes, *width, *signed)?,
+        Layout::Bits {
+            bytes: width,
+            shift,
+            width: bits,
+            signed,
+        } => bit_field(unsigned(bytes, *width)?, *shift, *bits, *signed),
+        Layout::Bool => Value::Bool(unsigned(bytes, 1)? != 0),
+        Layout::Enum {
+            bytes: width,
+            signed,
+            names,
+        } => enumeration(bytes, *width, *signed, names)?,
+        Layout::Pointer => Value::Pointer(unsigned(bytes, 8)?),
+        Layout::Str { cap } => text(head(bytes, *cap as usize)?),
+        Layout::Buf { cap } => buffer(bytes, *cap)?,
+        Layout::Literal { text } => Value::Text {
+            bytes: text.as_bytes(),
+            cut: false,
+        },
+        Layout::Stack { user, frames, mode } => stack(bytes, *user, *frames, *mode)?,
+        Layout::KSym => Value::KernelSymbol(unsigned(bytes, 8)?),
+        Layout::USym => Value::UserSymbol {
+            pid: unsigned(bytes, 8)?,
+            address: unsigned(tail(bytes, 8)?, 8)?,
+        },
+        Layout::Inet { v6: false } => ipv4(bytes)?,
+        Layout::Inet { v6: true } => ipv6(bytes)?,
+        Layout::InetAny => match unsigned(bytes, 8)? {
+            2 => ipv4(tail(bytes, 8)?)?,
+            10 => ipv6(tail(bytes, 8)?)?,
+            family => return Err(DecodeError::Family(family)),
+        },
+        Layout::Mac => Value::Mac(array(bytes)?),
+        Layout::ProbeName => Value::Probe(unsigned(bytes, 8)?),
+        Layout::Tuple { fields, size } => Value::Tuple(Fields {
+            fields,
+            bytes: head(bytes, *size as usize)?,
+        }),
+        Layout::Record { fields, size } => Value::Record(Fields {
+            fields,
+            bytes: head(bytes, *size as usize)?,
+        }),
+        Layout::Array { elem, len } => {
+            let (stride, len) = (elem.size() as usize, *len as usize);
+            let bytes = head(bytes, stride.saturating_mul(len))?;
+            Value::Array(Items {
+                elem,
+                stride,
+                len,
+                bytes,
+            })
+        }
+    })
+}
+
+/// Reads a field; `bytes` starts where the field's container starts.
+pub fn decode_field<'a>(field: &'a Field, bytes: &'a [u8]) -> Result<Value<'a>, DecodeError> {
+    match field.layout {
+        // It lies nowhere.
+        Layout::Literal { .. } => decode(&field.layout, &[]),
+        _ => decode(&field.layout, tail(bytes, field.offset as usize)?),
+    }
+}
+
+impl Value<'_> {
+    /// The bits of a value that printf's integer conversions accept, sign-extended to 64 bits.
+    pub fn bits(&self) -> Option<u64> {
+        match *self {
+            Value::Signed(n) | Value::Enum { number: n, .. } => Some(n as u64),
+            Value::Unsigned(n)
+            | Value::Pointer(n)
+            | Value::KernelSymbol(n)
+            | Value::UserSymbol { address: n, .. } => Some(n),
+            Value::Bool(b) => Some(u64::from(b)),
+            _ => None,
+        }
+    }
+
+    /// The number that maps are sorted by, when the value is one.
+    pub fn number(&self) -> Option<i128> {
+        match *self {
+            Value::Signed(n)
+            | Value::Enum {
+                number: n,
+                signed: true,
+                ..
+            } => Some(n.into()),
+            Value::Unsigned(n) => Some(n.into()),
+            Value::Enum {
+                number: n,
+                signed: false,
+                ..
+            } => Some((n as u64).into()),
+            _ => None,
+        }
+    }
+
+    /// A total order of values of one layout: numbers by value, text by bytes, tuples field by field.
+    pub fn order(&self, other: &Value<'_>) -> Ordering {
+        match (self, other) {
+            (Value::Text { bytes: a, .. }, Value::Text { bytes: b, .. })
+            | (Value::Buffer(a), Value::Buffer(b)) => a.cmp(b),
+            (Value::Stack(a), Value::Stack(b)) => {
+                a.pid.cmp(&b.pid).then_with(|| a.frames().cmp(b.frames()))
+            }
+            (
+                Value::UserSymbol { pid: p, address: a },
+                Value::UserSymbol { pid: q, address: b },
+            ) => (p, a).cmp(&(q, b)),
+            (Value::Ip(a), Value::Ip(b)) => a.cmp(b),
+            (Value::Mac(a), Value::Mac(b)) => a.cmp(b),
+            (Value::Probe(a), Value::Probe(b)) => a.cmp(b),
+            (Value::Tuple(a), Value::Tuple(b)) | (Value::Record(a), Value::Record(b)) => {
+                order_all(a.iter().map(|f| f.1), b.iter().map(|f| f.1))
+            }
+            (Value::Array(a), Value::Array(b)) => order_all(a.iter(), b.iter()),
+            _ => match (self.number(), other.number()) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                _ => self.bits().cmp(&other.bits()),
+            },
+        }
+    }
+}
+
+type Decoded<'a> = Result<Value<'a>, DecodeError>;
+
+fn order_all<'a, 'b>(
+    a: impl Iterator<Item = Decoded<'a>>,
+    b: impl Iterator<Item = Decoded<'b>>,
+) -> Ordering {
+    a.zip(b)
+        .map(|(a, b)| match (a, b) {
+            (Ok(a), Ok(b)) => a.order(&b),
+            _ => Ordering::Equal,
+        })
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+fn short(need: usize, bytes: &[u8]) -> DecodeError {
+    DecodeError::Short {
+        need,
+        have: bytes.len(),
+    }
+}
+
+fn head(bytes: &[u8], need: usize) -> Result<&[u8], DecodeError> {
+    bytes.get(..need).ok_or_else(|| short(need, bytes))
+}
+
+fn tail(bytes: &[u8], from: usize) -> Result<&[u8], DecodeError> {
+    bytes.get(from..).ok_or_else(|| short(from, bytes))
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], DecodeError> {
+    bytes.first_chunk().copied().ok_or_else(|| short(N, bytes))
+}
+
+/// Eight bytes in the machine's order.
+pub(crate) fn native(bytes: &[u8]) -> Result<u64, DecodeError> {
+    Ok(u64::from_ne_bytes(array(bytes)?))
+}
+
+fn unsigned(bytes: &[u8], width: u8) -> Result<u64, DecodeError> {
+    Ok(match width {
+        1 => u64::from(u8::from_ne_bytes(array(bytes)?)),
+        2 => u64::from(u16::from_ne_bytes(array(bytes)?)),
+        4 => u64::from(u32::from_ne_bytes(array(bytes)?)),
+        8 => native(bytes)?,
+        _ => return Err(DecodeError::Width(width)),
+    })
+}
+
+fn integer(bytes: &[u8], width: u8, signed: bool) -> Result<Value<'_>, DecodeError> {
+    let raw = unsigned(bytes, width)?;
+    Ok(if signed {
+        Value::Signed(sign_extend(raw, u32::from(width) * 8))
+    } else {
+        Value::Unsigned(raw)
+    })
+}
+
+/// The low `bits` (1 to 64) of a number as a signed number.
+pub(crate) fn sign_extend(raw: u64, bits: u32) -> i64 {
+    let unused = 64u32.saturating_sub(bits).min(63);
+    ((raw << unused) as i64) >> unused
+}
+
+fn bit_field<'a>(raw: u64, shift: u8, bits: u8, signed: bool) -> Value<'a> {
+    let shifted = raw.checked_shr(u32::from(shift)).unwrap_or(0);
+    let mask = 1u64
+        .checked_shl(u32::from(bits))
+        .map_or(u64::MAX, |bit| bit - 1);
+    if signed && bits > 0 {
+        Value::Signed(sign_extend(shifted & mask, u32::from(bits)))
+    } else {
+        Value::Unsigned(shifted & mask)
+    }
+}
+
+fn enumeration<'a>(
+    bytes: &[u8],
+    width: u8,
+    signed: bool,
+    names: &'a [(i64, String)],
+) -> Result<Value<'a>, DecodeError> {
+    let raw = unsigned(bytes, width)?;
+    let number = if signed {
+        sign_extend(raw, u32::from(width) * 8)
+    } else {
+        raw as i64
+    };
+    let name = names
+        .iter()
+        .find(|(value, _)| *value == number)
+        .map(|(_, name)| name.as_str());
+    Ok(Value::Enum {
+        number,
+        signed,
+        name,
+    })
+}
+
+fn text(bytes: &[u8]) -> Value<'_> {
+    match bytes.iter().position(|&b| b == 0) {
+        Some(end) => Value::Text {
+            bytes: &bytes[..end],
+            cut: false,
+        },
+        None => Value::Text {
+            bytes,
+            cut: !bytes.is_empty(),
+        },
+    }
+}
+
+fn buffer(bytes: &[u8], cap: u32) -> Result<Value<'_>, DecodeError> {
+    let length = unsigned(bytes, 4)?;
+    if length > u64::from(cap) {
+        return Err(DecodeError::Length {
+            length: length as i64,
+            cap: cap.into(),
+        });
+    }
+    Ok(Value::Buffer(head(tail(bytes, 4)?, length as usize)?))
+}
+
+fn stack(bytes: &[u8], user: bool, frames: u32, mode: StackMode) -> Result<Value<'_>, DecodeError> {
+    let (pid, bytes) = if user {
+        (Some(native(bytes)?), tail(bytes, 8)?)
+    } else {
+        (None, bytes)
+    };
+    let length = native(bytes)? as i64;
+    let cap = u64::from(frames) * 8;
+    if length > cap as i64 {
+        return Err(DecodeError::Length { length, cap });
+    }
+    // Negative: the kernel found no stack, for example the user stack of a kernel thread.
+    let addresses = head(tail(bytes, 8)?, length.max(0) as usize)?;
+    Ok(Value::Stack(Stack {
+        pid,
+        mode,
+        addresses,
+    }))
+}
+
+fn ipv4(bytes: &[u8]) -> Result<Value<'_>, DecodeError> {
+    let octets: [u8; 4] = array(bytes)?;
+    Ok(Value::Ip(IpAddr::V4(Ipv4Addr::from(octets))))
+}
+
+fn ipv6(bytes: &[u8]) -> Result<Value<'_>, DecodeError> {
+    let octets: [u8; 16] = array(bytes)?;
+    Ok(Value::Ip(IpAddr::V6(Ipv6Addr::from(octets))))
+}

@@ -1,0 +1,194 @@
+//! What each event of a script does.
+//!
+//! In: one ring record after another. Out: calls of the [`Sink`], changes of maps through [`Live`], the script's exit code.
+//! When records are read and when the run ends is decided in [`crate::run`].
+
+use nettrace_compiler::artifact::{Action, Event, EventId, Field, MapId, Plan};
+use nettrace_compiler::index::Id;
+use nettrace_grammar::{Diagnostic, codes};
+
+use crate::decode::{DecodeError, Value, decode_field, native};
+use crate::live::Live;
+use crate::output::value::{write_failure, write_value};
+use crate::output::{Names, Sink, TextKind, clock, format};
+use crate::table::Table;
+use crate::wire;
+
+/// Damaged records are told this often; there may be thousands.
+const MAX_COMPLAINTS: u32 = 5;
+
+/// Carries out events.
+pub struct Dispatcher<'a> {
+    plan: &'a Plan,
+    /// Where output goes.
+    pub sink: &'a mut dyn Sink,
+    names: Names,
+    exit: Option<i32>,
+    complaints: u32,
+    text: Vec<u8>,
+}
+
+impl<'a> Dispatcher<'a> {
+    /// Fails if the plan describes values that cannot be decoded.
+    pub fn new(plan: &'a Plan, sink: &'a mut dyn Sink) -> Result<Dispatcher<'a>, Diagnostic> {
+        wire::check(plan)?;
+        let names = Names::new(plan);
+        Ok(Dispatcher {
+            plan,
+            sink,
+            names,
+            exit: None,
+            complaints: 0,
+            text: Vec::new(),
+        })
+    }
+
+    /// Uses other symbols than the running kernel's.
+    pub fn names_mut(&mut self) -> &mut Names {
+        &mut self.names
+    }
+
+    /// The code of `exit()`, once the script has called it. Later events are not carried out.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.exit
+    }
+
+    /// Forgets that `exit()` was called, so that the events of `end` are carried out; returns its code.
+    pub(crate) fn take_exit(&mut self) -> Option<i32> {
+        self.exit.take()
+    }
+
+    /// Carries out one record.
+    pub fn record(&mut self, record: &[u8], live: &mut dyn Live) {
+        if self.exit.is_some() {
+            return;
+        }
+        let plan = self.plan;
+        match event_of(plan, record) {
+            Ok(event) => {
+                if let Err(error) = self.act(event, record, live) {
+                    self.complain(&format!("event of {} bytes: {error}", record.len()));
+                }
+            }
+            Err(what) => self.complain(&what),
+        }
+        if let Some(problem) = self.names.kernel.take_problem() {
+            self.sink.problem(&problem);
+        }
+    }
+
+    fn act(
+        &mut self,
+        event: &'a Event,
+        record: &[u8],
+        live: &mut dyn Live,
+    ) -> Result<(), DecodeError> {
+        match &event.action {
+            Action::Printf { format } => {
+                self.text.clear();
+                let (text, names) = (&mut self.text, &mut self.names);
+                format::write_printf(text, format, &event.fields, record, names);
+                self.sink.text(TextKind::Printf, &self.text);
+            }
+            Action::PrintValue => {
+                let value = first(&event.fields, record);
+                self.sink.value(&value, &mut self.names);
+            }
+            Action::PrintMap { map, top, div } => self.print_map(*map, *top, *div, live),
+            Action::Clear { map } => self.told(live.clear(*map)),
+            Action::Zero { map } => self.told(live.zero(*map)),
+            Action::Time { format } => {
+                self.text.clear();
+                clock::write_now(&mut self.text, format);
+                self.sink.text(TextKind::Time, &self.text);
+            }
+            Action::Join { separator } => self.join(&event.fields, record, separator)?,
+            Action::Exit => {
+                let code = first(&event.fields, record)?.bits().unwrap_or(0);
+                self.exit = Some((code & 0xff) as i32);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first field counts the strings that follow.
+    fn join(
+        &mut self,
+        fields: &[Field],
+        record: &[u8],
+        separator: &str,
+    ) -> Result<(), DecodeError> {
+        let count = first(fields, record)?.bits().unwrap_or(0);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.text.clear();
+        for (i, field) in fields.iter().skip(1).take(count).enumerate() {
+            if i > 0 {
+                self.text.extend_from_slice(separator.as_bytes());
+            }
+            match decode_field(field, record) {
+                Ok(value) => write_value(&mut self.text, &value, &mut self.names),
+                Err(error) => write_failure(&mut self.text, error),
+            }
+        }
+        self.text.push(b'\n');
+        self.sink.text(TextKind::Join, &self.text);
+        Ok(())
+    }
+
+    /// Prints a map of the script.
+    pub(crate) fn print_map(&mut self, id: MapId, top: u32, div: u32, live: &mut dyn Live) {
+        let plan = self.plan;
+        let Some(map) = plan.maps.get(id) else {
+            return;
+        };
+        let Some(script) = &map.script else {
+            return;
+        };
+        match live.entries(id) {
+            Ok(entries) => {
+                let table = Table::new(map, script, &entries, top, div);
+                self.sink.map(&table, &mut self.names);
+            }
+            Err(problem) => self.sink.problem(&problem),
+        }
+    }
+
+    /// Tells what went wrong, if anything did.
+    pub(crate) fn told(&mut self, result: Result<(), Diagnostic>) {
+        if let Err(problem) = result {
+            self.sink.problem(&problem);
+        }
+    }
+
+    fn complain(&mut self, what: &str) {
+        self.complaints += 1;
+        if self.complaints <= MAX_COMPLAINTS {
+            let bug = Diagnostic::host(codes::INTERNAL, format!("cannot read an event: {what}"))
+                .note("this is a bug of nettrace, or the object file is damaged");
+            self.sink.problem(&bug);
+        }
+    }
+}
+
+fn event_of<'p>(plan: &'p Plan, record: &[u8]) -> Result<&'p Event, String> {
+    let have = record.len();
+    let id = native(record).map_err(|_| format!("a record of {have} bytes has no event id"))?;
+    let index = usize::try_from(id).ok().filter(|i| *i < plan.events.len());
+    let event = index
+        .and_then(|index| plan.events.get(EventId::new(index)))
+        .ok_or_else(|| format!("there is no event {id}"))?;
+    if have < event.size as usize {
+        return Err(format!(
+            "event e{id} has {have} bytes instead of {}",
+            event.size
+        ));
+    }
+    Ok(event)
+}
+
+fn first<'r>(fields: &'r [Field], record: &'r [u8]) -> Result<Value<'r>, DecodeError> {
+    match fields.first() {
+        Some(field) => decode_field(field, record),
+        None => Err(DecodeError::Short { need: 1, have: 0 }),
+    }
+}

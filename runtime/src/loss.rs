@@ -1,0 +1,77 @@
+//! Events lost because the ring buffer was full.
+//!
+//! In: the control map's value, in which every program counts its own losses. Out: increases since the last look, and totals.
+//! When to look is the event loop's decision, how it is told the sink's.
+
+use nettrace_compiler::artifact::{Plan, Program, ProgramId, control_lost};
+
+use crate::decode::native;
+use crate::output::Lost;
+
+/// The counters as last seen.
+#[derive(Debug)]
+pub struct Losses {
+    programs: Vec<Counter>,
+}
+
+#[derive(Debug)]
+struct Counter {
+    probe: String,
+    offset: usize,
+    seen: u64,
+}
+
+impl Losses {
+    /// Counters for the programs of a plan.
+    pub fn new(plan: &Plan) -> Losses {
+        let counter = |(id, program): (ProgramId, &Program)| Counter {
+            probe: describe(program),
+            offset: control_lost(id) as usize,
+            seen: 0,
+        };
+        Losses {
+            programs: plan.programs.iter_enumerated().map(counter).collect(),
+        }
+    }
+
+    /// Takes the control map's value (of all CPUs, if there are several, `stride` bytes apart); returns the increases.
+    pub fn update(&mut self, control: &[u8], stride: usize) -> Vec<Lost> {
+        let mut increases = Vec::new();
+        for counter in &mut self.programs {
+            let now = control
+                .chunks(stride.max(1))
+                .filter_map(|part| native(part.get(counter.offset..)?).ok())
+                .fold(0u64, u64::wrapping_add);
+            let events = now.saturating_sub(counter.seen);
+            if events > 0 {
+                counter.seen = now;
+                increases.push(Lost {
+                    probe: counter.probe.clone(),
+                    events,
+                });
+            }
+        }
+        increases
+    }
+
+    /// All losses so far, of the programs that have any.
+    pub fn totals(&self) -> Vec<Lost> {
+        self.programs
+            .iter()
+            .filter(|counter| counter.seen > 0)
+            .map(|counter| Lost {
+                probe: counter.probe.clone(),
+                events: counter.seen,
+            })
+            .collect()
+    }
+}
+
+/// A program by its probes.
+fn describe(program: &Program) -> String {
+    match program.targets.as_slice() {
+        [] => program.symbol.clone(),
+        [target] => target.probe.clone(),
+        [first, rest @ ..] => format!("{} and {} more", first.probe, rest.len()),
+    }
+}

@@ -1,0 +1,115 @@
+//! Values to output.
+//!
+//! A [`Sink`] is one output format; the event loop calls it and knows no format. [`text`] is the format of a terminal.
+//! [`value`] holds the text forms of values, [`format`] printf, [`hist`] histograms, [`clock`] the time of day.
+
+pub mod clock;
+pub mod format;
+pub mod hist;
+pub mod stream;
+pub mod text;
+pub mod value;
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use nettrace_compiler::artifact::Plan;
+use nettrace_grammar::Diagnostic;
+
+use crate::decode::{DecodeError, Value};
+use crate::symbols::kernel::KernelSymbols;
+use crate::symbols::user::UserSymbols;
+use crate::table::Table;
+
+/// What turns addresses and cookies into names while values are printed.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// The kernel's symbols.
+    pub kernel: KernelSymbols,
+    /// The symbols of processes.
+    pub user: UserSymbols,
+    /// Full probe names by cookie.
+    probes: Vec<String>,
+    /// Appended to strings that were cut off.
+    trailer: String,
+}
+
+impl Names {
+    /// The names of a plan's targets, and its settings.
+    pub fn new(plan: &Plan) -> Names {
+        let mut probes = Vec::new();
+        for target in plan.programs.iter().flat_map(|program| &program.targets) {
+            let Ok(cookie) = usize::try_from(target.cookie) else {
+                continue;
+            };
+            // Cookies count the targets; a damaged plan must not make us allocate by its number.
+            if cookie < 1 << 20 {
+                probes.resize(probes.len().max(cookie + 1), String::new());
+                probes[cookie].clone_from(&target.probe);
+            }
+        }
+        Names {
+            kernel: KernelSymbols::default(),
+            user: UserSymbols::default(),
+            probes,
+            trailer: plan.settings.str_trunc_trailer.clone(),
+        }
+    }
+
+    /// The probe that has this cookie.
+    pub fn probe(&self, cookie: u64) -> Option<&str> {
+        let index = usize::try_from(cookie).ok()?;
+        self.probes.get(index).map(String::as_str)
+    }
+
+    /// What is appended to strings that were cut off.
+    pub fn trailer(&self) -> &str {
+        &self.trailer
+    }
+}
+
+/// Events that a program lost because the ring buffer was full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The program's probes.
+    pub probe: String,
+    /// How many.
+    pub events: u64,
+}
+
+/// Which kind of output a text belongs to; formats with a structure tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// `printf()`
+    Printf,
+    /// `time()`
+    Time,
+    /// `join()`, with its line break.
+    Join,
+}
+
+/// One output format. Results go to the user's output, messages to standard error; nothing panics or stops the run.
+pub trait Sink {
+    /// Text that is complete as it is.
+    fn text(&mut self, kind: TextKind, text: &[u8]);
+    /// `print()` of a value.
+    fn value(&mut self, value: &Result<Value<'_>, DecodeError>, names: &mut Names);
+    /// `print()` of a map, and every map at the end.
+    fn map(&mut self, table: &Table<'_>, names: &mut Names);
+    /// All probes are attached.
+    fn attached(&mut self, probes: usize);
+    /// Events were lost since the last report.
+    fn lost(&mut self, lost: &[Lost]);
+    /// All events lost in the run; not called if there are none.
+    fn lost_total(&mut self, lost: &[Lost]);
+    /// A problem of the host or a bug of nettrace.
+    fn problem(&mut self, diag: &Diagnostic);
+    /// The last event was printed; maps follow.
+    fn end(&mut self);
+    /// Writes what has been collected. An error means that nobody reads the output any more.
+    fn flush(&mut self) -> io::Result<()>;
+    /// The descriptor whose reader may go away, if the output has one.
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}

@@ -1,0 +1,323 @@
+//! The run: waits for records, timers and signals, and ends in good order.
+//!
+//! Order of the end: detach, print what was sent before, run `end`, print its output, print all maps, tell the losses. After
+//! `exit()` what was sent later is dropped. A second signal cuts the end short. A reader that has gone away ends the run
+//! without a word.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nettrace_compiler::artifact::{Attach, MapId, Plan, ProgramId, Target};
+use nettrace_grammar::{Diagnostic, codes};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
+use nix::sys::timer::{Expiration, TimerSetTimeFlags};
+use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+
+use crate::events::Dispatcher;
+use crate::live::Live;
+use crate::loss::Losses;
+use crate::output::Sink;
+use crate::ring::Ring;
+use crate::signals::Signals;
+use crate::wire;
+
+/// Records handled before timers, signals and the output get their turn.
+const BATCH: usize = 1024;
+/// How often losses are told.
+const LOSS_INTERVAL: Duration = Duration::from_secs(1);
+/// A timer that is late runs its program once for each missed period, but not more often than this.
+const MAX_CATCH_UP: u64 = 1000;
+/// Exit code when the run itself failed.
+const FAILED: i32 = 255;
+
+// What epoll reports; timers are numbered from TIMERS on.
+const RING: u64 = 0;
+const SIGNALS: u64 = 1;
+const READER: u64 = 2;
+const TIMERS: u64 = 3;
+
+/// A script that is running or about to.
+pub struct Session<'a> {
+    plan: &'a Plan,
+    ring: Option<Box<dyn Ring>>,
+    events: Dispatcher<'a>,
+    losses: Losses,
+    /// When losses were last looked for, and whether records have come since.
+    losses_seen: Instant,
+    active: bool,
+    /// Nobody reads the output any more.
+    closed: bool,
+}
+
+impl<'a> Session<'a> {
+    /// Fails if the plan describes values that cannot be decoded. `ring` is the plan's ring buffer, if it has one.
+    pub fn new(
+        plan: &'a Plan,
+        ring: Option<Box<dyn Ring>>,
+        sink: &'a mut dyn Sink,
+    ) -> Result<Session<'a>, Diagnostic> {
+        Ok(Session {
+            plan,
+            ring,
+            events: Dispatcher::new(plan, sink)?,
+            losses: Losses::new(plan),
+            losses_seen: Instant::now(),
+            active: false,
+            closed: false,
+        })
+    }
+
+    /// Prints what has been sent so far; for the output of `begin`, before the other probes attach.
+    pub fn drain(&mut self, live: &mut dyn Live) {
+        while self.batch(live, usize::MAX) > 0 {}
+        self.flush();
+    }
+
+    /// Whether the script has called `exit()` already.
+    pub fn has_exited(&self) -> bool {
+        self.events.exit_code().is_some()
+    }
+
+    /// Tells that all probes are attached.
+    pub fn attached(&mut self, probes: usize) {
+        self.events.sink.attached(probes);
+    }
+
+    /// Runs until `exit()`, a signal or the end of whoever reads the output; returns the exit code.
+    pub fn run(mut self, live: &mut dyn Live, signals: &Signals) -> i32 {
+        let outcome = if self.waits_for_anything() {
+            self.wait(live, signals)
+        } else {
+            Ok(())
+        };
+        let failed = outcome.is_err();
+        self.events.told(outcome);
+        let code = self.finish(live, signals);
+        if failed { FAILED } else { code }
+    }
+
+    /// A script with nothing but `begin` and `end` finishes by itself.
+    fn waits_for_anything(&self) -> bool {
+        let mut targets = self
+            .plan
+            .programs
+            .iter()
+            .flat_map(|program| &program.targets);
+        targets.any(|target| !matches!(target.attach, Attach::Begin | Attach::End))
+    }
+
+    fn wait(&mut self, live: &mut dyn Live, signals: &Signals) -> Result<(), Diagnostic> {
+        let mut timers = start_timers(self.plan).map_err(|e| refused("timerfd", e))?;
+        let epoll = self
+            .watch(&timers, signals)
+            .map_err(|e| refused("epoll", e))?;
+        let mut ready = [EpollEvent::empty(); 16];
+        loop {
+            let more = self.batch(live, BATCH) == BATCH;
+            self.look_for_losses(live);
+            self.flush();
+            if self.closed || self.has_exited() || signals.stop_requested() {
+                return Ok(());
+            }
+            if signals.take_dump_request() {
+                self.print_maps(live, signals);
+                self.flush();
+            }
+            let count = match epoll.wait(&mut ready, self.timeout(more)) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(errno) => return Err(refused("epoll_wait", errno)),
+            };
+            for event in ready.iter().take(count) {
+                match event.data() {
+                    RING | SIGNALS => {}
+                    READER => self.closed = true,
+                    number => self.fire(&mut timers, number - TIMERS, live),
+                }
+            }
+        }
+    }
+
+    fn watch(&self, timers: &[Timer<'_>], signals: &Signals) -> nix::Result<Epoll> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let readable = |number| EpollEvent::new(EpollFlags::EPOLLIN, number);
+        epoll.add(signals, readable(SIGNALS))?;
+        if let Some(ring) = self.ring.as_ref().and_then(|ring| ring.descriptor()) {
+            epoll.add(ring, readable(RING))?;
+        }
+        for (timer, number) in timers.iter().zip(TIMERS..) {
+            epoll.add(timer.clock.as_fd(), readable(number))?;
+        }
+        if let Some(output) = self.events.sink.watched() {
+            // No event asked for: only its error and hang-up are reported. Files cannot be watched and need not be.
+            let _ = epoll.add(output, EpollEvent::new(EpollFlags::empty(), READER));
+        }
+        Ok(epoll)
+    }
+
+    /// Without records there are no losses either: an idle tracer sleeps.
+    fn timeout(&self, more: bool) -> EpollTimeout {
+        if more {
+            EpollTimeout::ZERO
+        } else if self.active {
+            let left = LOSS_INTERVAL.saturating_sub(self.losses_seen.elapsed());
+            EpollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(EpollTimeout::ZERO)
+        } else {
+            EpollTimeout::NONE
+        }
+    }
+
+    /// Carries out up to `limit` records; returns how many.
+    fn batch(&mut self, live: &mut dyn Live, limit: usize) -> usize {
+        let Some(ring) = &mut self.ring else {
+            return 0;
+        };
+        let events = &mut self.events;
+        let mut count = 0;
+        while count < limit && ring.next_record(&mut |record| events.record(record, live)) {
+            count += 1;
+        }
+        self.active |= count > 0;
+        count
+    }
+
+    fn flush(&mut self) {
+        self.closed |= self.events.sink.flush().is_err();
+    }
+
+    fn fire(&mut self, timers: &mut [Timer<'_>], number: u64, live: &mut dyn Live) {
+        let timer = usize::try_from(number).ok().and_then(|i| timers.get_mut(i));
+        let Some(timer) = timer else {
+            return;
+        };
+        for _ in 0..timer.expirations().min(MAX_CATCH_UP) {
+            if let Err(problem) = live.fire(timer.program, timer.target) {
+                self.events.sink.problem(&problem);
+                // Told once: it would fail each time.
+                let _ = timer.clock.unset();
+                return;
+            }
+        }
+    }
+
+    fn look_for_losses(&mut self, live: &mut dyn Live) {
+        if self.active && self.losses_seen.elapsed() >= LOSS_INTERVAL {
+            self.update_losses(live);
+        }
+    }
+
+    fn update_losses(&mut self, live: &mut dyn Live) {
+        self.active = false;
+        self.losses_seen = Instant::now();
+        let Some((control, map)) = self
+            .plan
+            .control
+            .and_then(|id| Some((id, self.plan.maps.get(id)?)))
+        else {
+            return;
+        };
+        match live.entries(control) {
+            Ok(entries) => {
+                let stride = (map.value_size as usize).next_multiple_of(8);
+                let lost = self.losses.update(&entries.values, stride);
+                self.events.sink.lost(&lost);
+            }
+            Err(problem) => self.events.sink.problem(&problem),
+        }
+    }
+
+    fn finish(&mut self, live: &mut dyn Live, signals: &Signals) -> i32 {
+        live.detach();
+        // After `exit()` this takes the records and drops them.
+        self.drain_until_forced(live, signals);
+        let code = self.events.take_exit();
+        let ended = live.run_end();
+        self.events.told(ended);
+        self.drain_until_forced(live, signals);
+        let code = code.or(self.events.take_exit());
+        self.update_losses(live);
+        self.flush();
+        if !self.closed && !signals.forced() {
+            self.events.sink.end();
+            if self.plan.settings.print_maps_on_exit {
+                self.print_maps(live, signals);
+            }
+            self.flush();
+        }
+        let totals = self.losses.totals();
+        if !totals.is_empty() {
+            self.events.sink.lost_total(&totals);
+        }
+        code.unwrap_or(0)
+    }
+
+    fn drain_until_forced(&mut self, live: &mut dyn Live, signals: &Signals) {
+        while !signals.forced() && !self.closed && self.batch(live, BATCH) > 0 {
+            self.flush();
+        }
+    }
+
+    /// All maps of the script, by name.
+    fn print_maps(&mut self, live: &mut dyn Live, signals: &Signals) {
+        let plan = self.plan;
+        let name = |id: &MapId| {
+            let script = plan.maps.get(*id).and_then(|map| map.script.as_ref());
+            script.map(|script| script.name.as_str())
+        };
+        let mut maps: Vec<MapId> = wire::script_maps(plan).collect();
+        maps.sort_by_key(name);
+        for map in maps {
+            if signals.forced() {
+                return;
+            }
+            self.events.print_map(map, 0, 0, live);
+        }
+    }
+}
+
+fn refused(what: &str, errno: Errno) -> Diagnostic {
+    Diagnostic::host(
+        codes::KERNEL_REFUSED,
+        format!("{what} failed: {}", errno.desc()),
+    )
+}
+
+/// The clock of one `interval` target.
+struct Timer<'p> {
+    program: ProgramId,
+    target: &'p Target,
+    clock: TimerFd,
+}
+
+impl Timer<'_> {
+    /// How many periods have passed since the last time.
+    fn expirations(&self) -> u64 {
+        let mut count = [0u8; 8];
+        match nix::unistd::read(&self.clock, &mut count) {
+            Ok(8) => u64::from_ne_bytes(count),
+            _ => 0,
+        }
+    }
+}
+
+fn start_timers(plan: &Plan) -> nix::Result<Vec<Timer<'_>>> {
+    let mut timers = Vec::new();
+    for (program, description) in plan.programs.iter_enumerated() {
+        for target in &description.targets {
+            if let Attach::Interval { period } = target.attach {
+                let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+                let clock = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
+                let period = TimeSpec::from_duration(Duration::from_nanos(period.max(1)));
+                clock.set(Expiration::Interval(period), TimerSetTimeFlags::empty())?;
+                timers.push(Timer {
+                    program,
+                    target,
+                    clock,
+                });
+            }
+        }
+    }
+    Ok(timers)
+}

@@ -1,0 +1,72 @@
+//! Signals as something to ask and to wait for, instead of handlers.
+//!
+//! [`Signals::block`] is called first thing in `main`, before any thread starts. From then on SIGINT and SIGTERM ask for an
+//! orderly end (a second one for a prompt end), SIGUSR1 for a dump of all maps; nothing is ever interrupted half-way.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// The blocked signals.
+#[derive(Debug)]
+pub struct Signals {
+    fd: SignalFd,
+    stops: Cell<u32>,
+    dump: Cell<bool>,
+}
+
+impl Signals {
+    /// Blocks the signals in this thread and the ones it starts later.
+    pub fn block() -> io::Result<Signals> {
+        let mut set = SigSet::empty();
+        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1]
+            .into_iter()
+            .for_each(|signal| set.add(signal));
+        set.thread_block()?;
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Signals {
+            fd,
+            stops: Cell::new(0),
+            dump: Cell::new(false),
+        })
+    }
+
+    /// Whether the run shall end. Cheap enough to ask between any two probes while attaching.
+    pub fn stop_requested(&self) -> bool {
+        self.collect();
+        self.stops.get() > 0
+    }
+
+    /// Whether the end shall come at once.
+    pub fn forced(&self) -> bool {
+        self.collect();
+        self.stops.get() > 1
+    }
+
+    /// Whether SIGUSR1 came since the last time.
+    pub fn take_dump_request(&self) -> bool {
+        self.collect();
+        self.dump.replace(false)
+    }
+
+    fn collect(&self) {
+        // Not readable means no signal; there is no other error on a valid descriptor.
+        while let Ok(Some(info)) = self.fd.read_signal() {
+            if info.ssi_signo == Signal::SIGUSR1 as u32 {
+                self.dump.set(true);
+            } else {
+                self.stops.set(self.stops.get().saturating_add(1));
+            }
+        }
+    }
+}
+
+impl AsFd for Signals {
+    /// Readable when a signal has come.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,555 @@
+//! The kernel's symbols: `/proc/kallsyms` as a sorted table.
+//!
+//! In: the file's text, read in one pass when the first symbol is needed. Out: address to symbol, name to addresses. Each
+//! symbol takes 16 bytes and its name, all names lie in one arena: 122 000 symbols are 5 MB, 200 000 about 8 MB.
+//! The table is read again when the set of loaded modules changes, and, ever more rarely, when an address is unknown.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nettrace_grammar::{Diagnostic, codes};
+
+use super::Symbol;
+
+/// Where the kernel shows its symbols.
+pub const KALLSYMS: &str = "/proc/kallsyms";
+
+/// kallsyms gives no sizes. An address this far behind the nearest symbol belongs to something unnamed.
+const MAX_OFFSET: u64 = 1 << 20;
+/// The same behind the last symbol of a module, where other modules may follow without a gap.
+const MAX_OFFSET_LAST: u64 = 16 << 10;
+/// How often the number of modules is looked at.
+const MODULES_INTERVAL: Duration = Duration::from_millis(100);
+/// Wait after the first reload that did not explain an unknown address; doubled each time.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LAST_BACKOFF: Duration = Duration::from_secs(64);
+/// The symbol of the kernel image's end; what follows belongs to modules.
+const IMAGE_END: &[u8] = b"_end";
+
+/// One symbol of the table.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    address: u64,
+    /// Where its name starts in the arena; a NUL ends it.
+    name: u32,
+    /// Index of the module's name plus one; 0 is the kernel itself.
+    module: u16,
+}
+
+/// A symbol's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Its address.
+    pub address: u64,
+    /// The module that has it.
+    pub module: Option<&'a str>,
+}
+
+/// Why there is no table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// All addresses read as zero: kernel.kptr_restrict, or missing privilege.
+    Hidden,
+    /// The file cannot be read.
+    Unreadable(String),
+}
+
+impl Unavailable {
+    /// As a problem of the host.
+    pub fn diagnostic(&self, path: &str) -> Diagnostic {
+        match self {
+            Unavailable::Hidden => Diagnostic::host(
+                codes::NO_PRIVILEGE,
+                format!("the kernel hides its addresses: every symbol in {path} has address 0"),
+            )
+            .note("addresses are printed without names")
+            .help("run as root with `sysctl kernel.kptr_restrict=0` (or 1 with CAP_SYSLOG)"),
+            Unavailable::Unreadable(why) => {
+                Diagnostic::host(codes::FILE_ERROR, format!("cannot read {path}: {why}"))
+                    .note("addresses are printed without names")
+                    .help("mount /proc, and use a kernel with CONFIG_KALLSYMS=y")
+            }
+        }
+    }
+}
+
+/// A table of symbols, sorted by address.
+#[derive(Debug, Default)]
+pub struct Table {
+    entries: Vec<Entry>,
+    names: Vec<u8>,
+    modules: Vec<Box<str>>,
+}
+
+impl Table {
+    /// Reads the text of a kallsyms file.
+    pub fn read(mut source: impl Read) -> Result<Table, Unavailable> {
+        let mut builder = Builder::default();
+        let mut buffer = vec![0u8; 64 << 10];
+        let mut filled = 0;
+        loop {
+            let room = buffer.get_mut(filled..).unwrap_or_default();
+            let read = match source.read(room) {
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Unavailable::Unreadable(error.to_string())),
+            };
+            let end = filled + read;
+            let text = &buffer[..end];
+            // Whole lines now; the rest waits for its end. A line that fills the buffer is none of ours.
+            let whole = match text.iter().rposition(|&b| b == b'\n') {
+                Some(newline) => newline + 1,
+                None if read == 0 || end == buffer.len() => end,
+                None => 0,
+            };
+            text[..whole]
+                .split(|&b| b == b'\n')
+                .for_each(|line| builder.line(line));
+            if read == 0 {
+                return builder.finish();
+            }
+            buffer.copy_within(whole..end, 0);
+            filled = end - whole;
+        }
+    }
+
+    /// How many symbols there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The symbol an address belongs to. Of several at one address the first in the file, as the kernel does it.
+    pub fn lookup(&self, address: u64) -> Option<Symbol<'_>> {
+        let after = self.entries.partition_point(|e| e.address <= address);
+        let nearest = self.entries.get(after.checked_sub(1)?)?;
+        let first = self
+            .entries
+            .partition_point(|e| e.address < nearest.address);
+        let entry = self.entries.get(first)?;
+        let offset = address - entry.address;
+        let next_module = self.entries.get(after).map(|e| e.module);
+        let is_last = entry.module != 0 && next_module != Some(entry.module);
+        let limit = if is_last { MAX_OFFSET_LAST } else { MAX_OFFSET };
+        let name = self.name(entry);
+        if offset >= limit || (offset > 0 && name == IMAGE_END) {
+            return None;
+        }
+        Some(Symbol {
+            name,
+            offset,
+            module: self.module(entry),
+        })
+    }
+
+    /// All places of a name, ascending. A walk over all names, about 2 ms.
+    pub fn places(&self, name: &[u8]) -> Vec<Place<'_>> {
+        self.entries
+            .iter()
+            .filter(|entry| self.name(entry) == name)
+            .map(|entry| Place {
+                address: entry.address,
+                module: self.module(entry),
+            })
+            .collect()
+    }
+
+    fn name(&self, entry: &Entry) -> &[u8] {
+        let rest = self.names.get(entry.name as usize..).unwrap_or_default();
+        let end = rest.iter().position(|&b| b == 0).unwrap_or(rest.len());
+        &rest[..end]
+    }
+
+    fn module(&self, entry: &Entry) -> Option<&str> {
+        let index = usize::from(entry.module).checked_sub(1)?;
+        self.modules.get(index).map(|name| &**name)
+    }
+}
+
+/// Collects the lines of a kallsyms file.
+#[derive(Default)]
+struct Builder {
+    table: Table,
+    /// The module of the previous line: a module's symbols come together.
+    module: u16,
+    /// Lines whose address was 0.
+    hidden: usize,
+}
+
+impl Builder {
+    /// `ffffffffc0a01230 t nf_ct_delete\t[nf_conntrack]`; lines of another form are left out.
+    fn line(&mut self, line: &[u8]) {
+        let mut words = line
+            .split(|&b| b == b' ' || b == b'\t')
+            .filter(|word| !word.is_empty());
+        let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next())
+        else {
+            return;
+        };
+        let Some(address) = hex(address) else {
+            return;
+        };
+        // `a`: not an address but an absolute value, such as the offsets of per-CPU variables.
+        if address == 0 || matches!(kind, b"a" | b"A") {
+            self.hidden += usize::from(address == 0);
+            return;
+        }
+        let Ok(start) = u32::try_from(self.table.names.len()) else {
+            return;
+        };
+        let module = words.next().map_or(0, |word| self.module_id(word));
+        self.table.names.extend_from_slice(name);
+        self.table.names.push(0);
+        self.table.entries.push(Entry {
+            address,
+            name: start,
+            module,
+        });
+    }
+
+    fn module_id(&mut self, word: &[u8]) -> u16 {
+        let word = word.strip_prefix(b"[").unwrap_or(word);
+        let word = word.strip_suffix(b"]").unwrap_or(word);
+        let modules = &mut self.table.modules;
+        let is = |index: u16| {
+            usize::from(index)
+                .checked_sub(1)
+                .and_then(|i| modules.get(i))
+                .is_some_and(|name| name.as_bytes() == word)
+        };
+        if is(self.module) {
+            return self.module;
+        }
+        let known = modules.iter().position(|name| name.as_bytes() == word);
+        let index = known.unwrap_or_else(|| {
+            modules.push(String::from_utf8_lossy(word).into());
+            modules.len() - 1
+        });
+        // More than 65 534 modules: their symbols count as the kernel's.
+        self.module = u16::try_from(index + 1).unwrap_or(0);
+        self.module
+    }
+
+    fn finish(mut self) -> Result<Table, Unavailable> {
+        let table = &mut self.table;
+        if table.entries.is_empty() {
+            return Err(if self.hidden > 0 {
+                Unavailable::Hidden
+            } else {
+                Unavailable::Unreadable("it has no symbols".to_string())
+            });
+        }
+        // Stable: of several symbols at one address the first stays first. The file is nearly sorted.
+        table.entries.sort_by_key(|entry| entry.address);
+        table.entries.shrink_to_fit();
+        table.names.shrink_to_fit();
+        Ok(self.table)
+    }
+}
+
+fn hex(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, &digit| {
+        let digit = char::from(digit).to_digit(16)?;
+        Some(value << 4 | u64::from(digit))
+    })
+}
+
+/// The running kernel's table, read when it is first needed and again when it has become old.
+#[derive(Debug)]
+pub struct KernelSymbols {
+    path: PathBuf,
+    state: State,
+    /// The problem of the last reading, until somebody takes it.
+    problem: Option<Unavailable>,
+}
+
+#[derive(Debug)]
+enum State {
+    Unread,
+    Unavailable,
+    Ready {
+        table: Table,
+        /// Links of `/sys/module`: changes when modules come and go.
+        modules: u64,
+        modules_seen: Instant,
+        /// No reload for an unknown address before this.
+        next_reload: Instant,
+        backoff: Duration,
+    },
+    /// A table that never changes.
+    Fixed(Table),
+}
+
+impl Default for KernelSymbols {
+    fn default() -> Self {
+        KernelSymbols::at(KALLSYMS)
+    }
+}
+
+impl KernelSymbols {
+    /// The symbols of this file; it is not read yet.
+    pub fn at(path: impl Into<PathBuf>) -> KernelSymbols {
+        KernelSymbols {
+            path: path.into(),
+            state: State::Unread,
+            problem: None,
+        }
+    }
+
+    /// Symbols that are known already and never read again.
+    pub fn fixed(table: Table) -> KernelSymbols {
+        KernelSymbols {
+            path: PathBuf::new(),
+            state: State::Fixed(table),
+            problem: None,
+        }
+    }
+
+    /// The symbol an address belongs to; reads the table if need be.
+    pub fn lookup(&mut self, address: u64) -> Option<Symbol<'_>> {
+        self.refresh();
+        if self
+            .table()
+            .is_some_and(|table| table.lookup(address).is_none())
+        {
+            self.reload_for_miss(address);
+        }
+        self.table()?.lookup(address)
+    }
+
+    /// All places of a name; reads the table if need be.
+    pub fn places(&mut self, name: &[u8]) -> Vec<Place<'_>> {
+        self.refresh();
+        self.table().map_or(Vec::new(), |table| table.places(name))
+    }
+
+    /// Why there are no symbols; told once.
+    pub fn take_problem(&mut self) -> Option<Diagnostic> {
+        let problem = self.problem.take()?;
+        Some(problem.diagnostic(&self.path.display().to_string()))
+    }
+
+    fn table(&self) -> Option<&Table> {
+        match &self.state {
+            State::Ready { table, .. } | State::Fixed(table) => Some(table),
+            State::Unread | State::Unavailable => None,
+        }
+    }
+
+    /// Reads the table the first time and whenever modules have come or gone.
+    fn refresh(&mut self) {
+        match &mut self.state {
+            State::Unread => self.load(FIRST_BACKOFF),
+            State::Ready {
+                modules,
+                modules_seen,
+                ..
+            } => {
+                if modules_seen.elapsed() < MODULES_INTERVAL {
+                    return;
+                }
+                *modules_seen = Instant::now();
+                if module_links() != *modules {
+                    self.load(FIRST_BACKOFF);
+                }
+            }
+            State::Unavailable | State::Fixed(_) => {}
+        }
+    }
+
+    /// Trampolines and BPF programs come without a module: look again, but not for every wrong address.
+    fn reload_for_miss(&mut self, address: u64) {
+        let State::Ready {
+            next_reload,
+            backoff,
+            ..
+        } = &self.state
+        else {
+            return;
+        };
+        // User addresses and small numbers are never in the table.
+        let plausible = address >> (u64::BITS - 1) == 1;
+        if plausible && Instant::now() >= *next_reload {
+            let backoff = (*backoff * 2).min(LAST_BACKOFF);
+            self.load(backoff);
+        }
+    }
+
+    fn load(&mut self, backoff: Duration) {
+        let modules = module_links();
+        let read = File::open(&self.path)
+            .map_err(|error| Unavailable::Unreadable(error.to_string()))
+            .and_then(Table::read);
+        let now = Instant::now();
+        match read {
+            Ok(table) => {
+                self.state = State::Ready {
+                    table,
+                    modules,
+                    modules_seen: now,
+                    next_reload: now + backoff,
+                    backoff,
+                };
+            }
+            // An old table is better than none.
+            Err(_) if self.table().is_some() => {}
+            Err(problem) => {
+                self.state = State::Unavailable;
+                self.problem = Some(problem);
+            }
+        }
+    }
+}
+
+/// A directory's link count is 2 and one for each directory in it.
+fn module_links() -> u64 {
+    std::fs::metadata("/sys/module").map_or(0, |meta| meta.nlink())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "\
+0000000000000000 A fixed_percpu_data
+ffffffff81000000 T _stext
+ffffffff81000000 T _text
+ffffffff81000100 T ip_output
+ffffffff81000200 t nf_hook_slow
+ffffffff81000400 D jiffies
+ffffffff82000000 B _end
+ffffffffc0a10000 t nf_ct_delete\t[nf_conntrack]
+ffffffffc0a00010 t dup\t[nf_nat]
+ffffffffc0a00000 t nf_nat_inet_fn\t[nf_nat]
+ffffffffc0a10080 t dup\t[nf_conntrack]
+";
+
+    fn small() -> Table {
+        Table::read(SMALL.as_bytes()).expect("a table")
+    }
+
+    fn show(address: u64) -> String {
+        match small().lookup(address) {
+            None => "none".to_string(),
+            Some(Symbol {
+                name,
+                offset,
+                module,
+            }) => {
+                let name = String::from_utf8_lossy(name);
+                format!("{name}+{offset} {}", module.unwrap_or("-"))
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_belongs_to_the_nearest_symbol_below() {
+        assert_eq!(show(0xffffffff81000100), "ip_output+0 -");
+        assert_eq!(show(0xffffffff810001ff), "ip_output+255 -");
+        assert_eq!(show(0xffffffff81000201), "nf_hook_slow+1 -");
+        assert_eq!(show(0xffffffffc0a10001), "nf_ct_delete+1 nf_conntrack");
+        assert_eq!(show(0xffffffffc0a00000), "nf_nat_inet_fn+0 nf_nat");
+    }
+
+    #[test]
+    fn of_aliases_the_first_of_the_file_wins() {
+        assert_eq!(show(0xffffffff81000004), "_stext+4 -");
+    }
+
+    #[test]
+    fn addresses_outside_everything_have_no_symbol() {
+        assert_eq!(show(0), "none");
+        assert_eq!(show(0x7fff_0000_1234), "none");
+        // Between the kernel image and the modules, and long after the last module's last symbol.
+        assert_eq!(show(0xffffffff82000008), "none");
+        assert_eq!(show(0xffffffffc0a14080), "none");
+        assert_eq!(show(u64::MAX), "none");
+    }
+
+    #[test]
+    fn a_name_may_have_several_places() {
+        let table = small();
+        let places: Vec<String> = table
+            .places(b"dup")
+            .iter()
+            .map(|p| format!("{:x} {}", p.address, p.module.unwrap_or("-")))
+            .collect();
+        assert_eq!(
+            places,
+            ["ffffffffc0a00010 nf_nat", "ffffffffc0a10080 nf_conntrack"]
+        );
+        assert!(table.places(b"nf_ct").is_empty());
+    }
+
+    #[test]
+    fn zeros_are_a_problem_of_the_host_and_not_a_table() {
+        let zeros = "0000000000000000 T _stext\n0000000000000000 T ip_output\n";
+        assert_eq!(
+            Table::read(zeros.as_bytes()).unwrap_err(),
+            Unavailable::Hidden
+        );
+        let text = Unavailable::Hidden.diagnostic(KALLSYMS);
+        assert!(
+            text.message.contains("/proc/kallsyms has address 0"),
+            "{text:?}"
+        );
+        assert!(text.help[0].contains("kptr_restrict"), "{text:?}");
+    }
+
+    #[test]
+    fn odd_lines_are_left_out() {
+        let odd = "\n\nzz T bad\nffffffff81000000\nffffffff81000000 T\n\
+                   fffffffffffffffff T seventeen\nffffffff81000010 T good extra words";
+        let table = Table::read(odd.as_bytes()).expect("a table");
+        assert_eq!(table.len(), 1);
+        let symbol = table.lookup(0xffffffff81000012).expect("a symbol");
+        assert_eq!((symbol.name, symbol.offset), (&b"good"[..], 2));
+    }
+
+    /// Readers may return any number of bytes at a time.
+    #[test]
+    fn lines_may_arrive_in_pieces() {
+        struct Piecemeal<'a>(&'a [u8]);
+        impl Read for Piecemeal<'_> {
+            fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+                let n = room.len().min(7).min(self.0.len());
+                room[..n].copy_from_slice(&self.0[..n]);
+                self.0 = &self.0[n..];
+                Ok(n)
+            }
+        }
+        let pieces = Table::read(Piecemeal(SMALL.as_bytes())).expect("a table");
+        assert_eq!(pieces.len(), small().len());
+        assert_eq!(pieces.places(b"_end"), small().places(b"_end"));
+    }
+
+    #[test]
+    fn a_missing_file_is_told_once() {
+        let mut symbols = KernelSymbols::at("/nonexistent/kallsyms");
+        assert_eq!(symbols.lookup(0xffffffff81000000), None);
+        let problem = symbols.take_problem().expect("a problem");
+        assert!(
+            problem
+                .message
+                .starts_with("cannot read /nonexistent/kallsyms"),
+            "{problem:?}"
+        );
+        assert_eq!(symbols.lookup(0xffffffff81000000), None);
+        assert!(symbols.take_problem().is_none());
+    }
+
+    #[test]
+    fn the_table_stays_small() {
+        assert_eq!(size_of::<Entry>(), 16);
+    }
+}

@@ -1,0 +1,158 @@
+//! Checks the plan's description of the wire before anything is decoded with it.
+//!
+//! A plan may come from a file that anybody wrote. What passes [`check`] keeps the decoder's arithmetic in range and bounds
+//! the work of printing a value. Whether the bytes fit their layouts is checked while decoding.
+
+use nettrace_compiler::artifact::{
+    Action, Event, Field, Layout, Map, MapId, PLAN_VERSION, Piece, Plan, Stored, hist_buckets,
+    lhist_buckets,
+};
+use nettrace_compiler::index::Id;
+use nettrace_grammar::{Diagnostic, codes};
+
+/// Larger than any value that a program can send or store.
+const MAX_SIZE: u64 = 1 << 28;
+
+/// Refuses plans whose events, keys or values cannot be decoded.
+pub fn check(plan: &Plan) -> Result<(), Diagnostic> {
+    check_all(plan).map_err(|what| {
+        Diagnostic::host(
+            codes::BAD_OBJECT,
+            format!("the object's plan is damaged: {what}"),
+        )
+        .help("build the object again with this version of nettrace")
+    })
+}
+
+fn check_all(plan: &Plan) -> Result<(), String> {
+    if plan.version != PLAN_VERSION {
+        return Err(format!(
+            "version {} instead of {PLAN_VERSION}",
+            plan.version
+        ));
+    }
+    for (id, map) in plan.maps.iter_enumerated() {
+        check_map(map).map_err(|what| format!("map {id}: {what}"))?;
+    }
+    for map in plan.ring.iter().chain(&plan.control) {
+        map_exists(plan, *map)?;
+    }
+    for (id, event) in plan.events.iter_enumerated() {
+        check_event(plan, event).map_err(|what| format!("event {id}: {what}"))?;
+    }
+    Ok(())
+}
+
+fn map_exists(plan: &Plan, map: MapId) -> Result<&Map, String> {
+    plan.maps.get(map).ok_or(format!("there is no map {map}"))
+}
+
+fn check_map(map: &Map) -> Result<(), String> {
+    let Some(script) = &map.script else {
+        return Ok(());
+    };
+    if let Some(key) = &script.key {
+        fits(size(key)?, map.key_size.into(), "its key")?;
+    }
+    let need = match &script.value {
+        Stored::Plain(layout) => size(layout)?,
+        Stored::Count | Stored::Sum { .. } => 8,
+        Stored::Avg { .. } | Stored::Min { .. } | Stored::Max { .. } | Stored::Stats { .. } => 16,
+        Stored::Hist { bits: bits @ 0..=5 } => 8 * u64::from(hist_buckets(*bits)),
+        Stored::Hist { bits } => return Err(format!("a histogram of {bits} bits")),
+        Stored::Lhist { min, max, step } => lhist_size(*min, *max, *step)?,
+    };
+    fits(need, map.value_size.into(), "its value")
+}
+
+fn lhist_size(min: i64, max: i64, step: i64) -> Result<u64, String> {
+    let range = max.checked_sub(min).filter(|_| step > 0 && min < max);
+    match range.map(|range| range / step) {
+        Some(0..=100_000) => Ok(8 * u64::from(lhist_buckets(min, max, step))),
+        _ => Err(format!("a histogram from {min} to {max} by {step}")),
+    }
+}
+
+fn check_event(plan: &Plan, event: &Event) -> Result<(), String> {
+    fields_fit(&event.fields, event.size.into())?;
+    match &event.action {
+        Action::Printf { format } => {
+            let values = format.iter().filter(|p| matches!(p, Piece::Value(_)));
+            let (wanted, given) = (values.count(), event.fields.len());
+            if wanted != given {
+                return Err(format!("{given} fields for {wanted} conversions"));
+            }
+        }
+        Action::PrintMap { map, .. } | Action::Clear { map } | Action::Zero { map } => {
+            if map_exists(plan, *map)?.script.is_none() {
+                return Err(format!("{map} is not a map of the script"));
+            }
+        }
+        Action::PrintValue | Action::Exit | Action::Join { .. } if event.fields.is_empty() => {
+            return Err("no field".to_string());
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn fields_fit(fields: &[Field], room: u64) -> Result<(), String> {
+    let sent = |field: &&Field| !matches!(field.layout, Layout::Literal { .. });
+    for field in fields.iter().filter(sent) {
+        let end = u64::from(field.offset) + size(&field.layout)?;
+        fits(end, room, "a field")?;
+    }
+    Ok(())
+}
+
+fn fits(need: u64, room: u64, what: &str) -> Result<(), String> {
+    if need <= room {
+        Ok(())
+    } else {
+        Err(format!("{what} ends at byte {need} of {room}"))
+    }
+}
+
+/// The size of a layout without the overflows that `Layout::size` leaves to well-made plans.
+fn size(layout: &Layout) -> Result<u64, String> {
+    let size = match layout {
+        Layout::Int { bytes, .. } | Layout::Enum { bytes, .. } => width(*bytes)?,
+        Layout::Bits {
+            bytes,
+            shift,
+            width: bits,
+            ..
+        } => {
+            let room = width(*bytes)? * 8;
+            fits(u64::from(*shift) + u64::from(*bits), room, "a bit-field")?;
+            u64::from(*bytes)
+        }
+        Layout::Str { cap } => u64::from(*cap),
+        Layout::Buf { cap } => 4 + u64::from(*cap),
+        Layout::Stack { user, frames, .. } => 8 + 8 * u64::from(*frames) + 8 * u64::from(*user),
+        Layout::Tuple { fields, size } | Layout::Record { fields, size } => {
+            fields_fit(fields, (*size).into())?;
+            u64::from(*size)
+        }
+        Layout::Array { elem, len } => match size(elem)? {
+            0 if *len > 0 => return Err("an array of nothing".to_string()),
+            elem => elem * u64::from(*len),
+        },
+        other => u64::from(other.size()),
+    };
+    fits(size, MAX_SIZE, "a value").map(|()| size)
+}
+
+fn width(bytes: u8) -> Result<u64, String> {
+    match bytes {
+        1 | 2 | 4 | 8 => Ok(bytes.into()),
+        _ => Err(format!("an integer of {bytes} bytes")),
+    }
+}
+
+/// Whether a map id names a map of the script; for callers that have checked the plan.
+pub(crate) fn script_maps(plan: &Plan) -> impl Iterator<Item = MapId> {
+    (0..plan.maps.len())
+        .map(MapId::new)
+        .filter(|id| plan.maps.get(*id).is_some_and(|map| map.script.is_some()))
+}
