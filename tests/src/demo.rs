@@ -98,7 +98,7 @@ fn in_guest(series: Series, job: Job, nettrace: &Path) -> Result<bool> {
     let mut guest = Guest::boot(kernel, &bed.root, &payload, &[job])?;
     let mut good = true;
     loop {
-        match guest.next()? {
+        match guest.next_message()? {
             Message::Booted { release } => step(format_args!("{release} is up")),
             Message::Started { .. } => {}
             Message::Output { text, error: false } => {

@@ -5,6 +5,7 @@
 //! trials wait for the result that their kernel's boot delivers.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -115,9 +116,19 @@ fn start(
                 settle(case, NATIVE, &exec::run(&case.job, programs, None)),
             );
         }
-        for kernel in &bed.kernels {
-            play(&bed, kernel, &payload, chosen(kernel.name), &board);
-        }
+        let queue = Mutex::new(bed.kernels.iter());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        // Booting keeps one processor busy and playing mostly waits, so a guest per processor pays.
+        let guests = thread::available_parallelism().map_or(1, NonZero::get);
+        thread::scope(|scope| {
+            for _ in 0..guests.min(bed.kernels.len()) {
+                scope.spawn(|| {
+                    while let Some(kernel) = next() {
+                        play(&bed, kernel, &payload, chosen(kernel.name), &board);
+                    }
+                });
+            }
+        });
     }))
 }
 
@@ -161,7 +172,7 @@ fn boot(
     let mut guest = Guest::boot(kernel, &bed.root, payload, &jobs)?;
     let mut running = false;
     loop {
-        let message = guest.next();
+        let message = guest.next_message();
         match if running {
             message.context(IN_CASE)?
         } else {

@@ -48,6 +48,8 @@ pub(crate) struct Wanted {
     pub(crate) checks: Vec<Check>,
     pub(crate) exit: i32,
     pub(crate) losses_allowed: bool,
+    /// The case is to fail, and these lines are in the report: for testing the test bed itself.
+    pub(crate) complaints: Vec<Pattern>,
 }
 
 /// One section that says something about the output.
@@ -147,7 +149,8 @@ fn read(name: String, path: &Path, text: &str, topologies: &Path) -> Result<Case
         timeout: reader.timeout,
         live: false,
     };
-    if reader.wanted.checks.is_empty() && reader.wanted.exit == 0 {
+    let wanted = &reader.wanted;
+    if wanted.checks.is_empty() && wanted.complaints.is_empty() && wanted.exit == 0 {
         bail!(
             "the case expects nothing: it needs an expect, reject, stdout, stderr or exit section"
         );
@@ -219,6 +222,10 @@ impl<'a> Reader<'a> {
                 "losses" => self.wanted.losses_allowed = true,
                 other => bail!("`{other}` cannot be allowed, only `losses`"),
             },
+            "complaints" => {
+                self.wanted.complaints =
+                    Pattern::parse_all(&section.body).map_err(|error| anyhow!(error))?;
+            }
             "kernels" => self.kernels = kernels(&section.args)?,
             "expect" | "reject" | "stdout" | "stderr" => {
                 self.wanted.checks.push(check(number, section)?)

@@ -37,10 +37,15 @@ impl Case {
         {
             complaints.push(format!("events were lost: {line}"));
         }
+        let report = report(&complaints, outcome);
+        if !self.wanted.complaints.is_empty() {
+            return pattern::in_order(&self.wanted.complaints, &complaints.join("\n"))
+                .map_err(|missing| format!("nobody complained `{}`\n{report}", missing.pattern));
+        }
         if complaints.is_empty() {
             Ok(())
         } else {
-            Err(report(&complaints, outcome))
+            Err(report)
         }
     }
 
@@ -201,6 +206,17 @@ mod tests {
         let case = case("x\n---- expect 6.1\na\n---- expect 7.2\nb\n");
         assert_eq!(case.judge("7.2", &outcome("b\n", "", 0)), Ok(()));
         assert!(case.judge("6.1", &outcome("b\n", "", 0)).is_err());
+    }
+
+    #[test]
+    fn a_case_can_be_meant_to_fail() {
+        let case = case("x\n---- expect\na\n---- complaints\nstdout lacks `a`\n");
+        assert_eq!(case.judge("6.1", &outcome("b\n", "", 0)), Ok(()));
+        assert!(
+            case.judge("6.1", &outcome("a\n", "", 0))
+                .unwrap_err()
+                .contains("nobody complained")
+        );
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Guest {
     ///
     /// # Errors
     /// When the guest has died, is silent for too long, or talks nonsense.
-    pub fn next(&mut self) -> Result<Message> {
+    pub fn next_message(&mut self) -> Result<Message> {
         let line = match self.messages.recv_timeout(self.silence) {
             Ok(line) => line?,
             Err(RecvTimeoutError::Timeout) => bail!(
