@@ -4,6 +4,12 @@
 //! Answers are plain data. Nothing is looked up that a script does not use, so every method may be lazy, and each is asked with
 //! names, never for "everything", except where a wildcard or a suggestion for a misspelt name needs it.
 
+pub mod btf;
+pub mod fixture;
+pub mod glob;
+pub mod similar;
+pub mod tracepoint;
+
 use std::rc::Rc;
 
 use nettrace_grammar::Diagnostic;
