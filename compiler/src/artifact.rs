@@ -60,14 +60,18 @@ pub struct Plan {
 /// Offset in the control map's value of the `u64` that is 1 while programs may record.
 pub const CONTROL_ENABLED: u32 = 0;
 
+/// Offset in the control map's value of the `u64` that `elapsed` counts from, nanoseconds of `CLOCK_BOOTTIME`; while it is 0 the
+/// first program that asks sets it.
+pub const CONTROL_START: u32 = 8;
+
 /// Offset in the control map's value of a program's `u64` counter of lost events.
 pub fn control_lost(program: ProgramId) -> u32 {
-    8 + 8 * program.0
+    16 + 8 * program.0
 }
 
 /// The size of the control map's value.
 pub fn control_size(programs: usize) -> u32 {
-    8 + 8 * programs as u32
+    16 + 8 * programs as u32
 }
 
 /// Settings that act at run time (the rest of `config` acts while compiling).

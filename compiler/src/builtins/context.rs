@@ -4,9 +4,11 @@
 
 use super::{Builtin, Form, Lowering};
 use crate::check::{CallSite, Checker, arguments};
+use crate::ir::Value;
 use crate::kernel::TypeKind;
+use crate::lower::Lower;
 use crate::probes::ContextKind;
-use crate::typed::{Context, Expr, ExprKind, Extra};
+use crate::typed::{Call, Context, Expr, ExprKind, Extra};
 use crate::types::{Space, Type, Types};
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -40,7 +42,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "ksym_t func",
         doc: "The traced function.",
         check: check_func,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_func),
     },
     Builtin {
         name: "probe",
@@ -48,7 +50,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "string probe",
         doc: "The full name of the probe that fired.",
         check: check_probe,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_probe),
     },
     Builtin {
         name: "ctx",
@@ -126,4 +128,12 @@ fn check_ctx(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         ty: c.types.intern(Type::Pointer { to, space }),
         span: site.span,
     })
+}
+
+fn lower_func(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.traced_function()
+}
+
+fn lower_probe(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.cookie()
 }

@@ -6,8 +6,11 @@
 use nettrace_grammar::{Diagnostic, codes};
 
 use super::{Builtin, Form, Lowering};
+use crate::artifact::Action;
 use crate::check::{CallSite, Checker, maps};
-use crate::typed::{Aggregate, Expr, Extra};
+use crate::ir::Value;
+use crate::lower::Lower;
+use crate::typed::{Aggregate, Call, Expr, Extra};
 use crate::types::Types;
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -81,7 +84,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "bool delete(@map, key) or delete(@scalar)",
         doc: "Removes an entry; true if there was one.",
         check: check_delete,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_delete),
     },
     Builtin {
         name: "clear",
@@ -89,7 +92,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "void clear(@map)",
         doc: "Removes all entries.",
         check: check_clear,
-        lower: Lowering::Never,
+        lower: Lowering::Action(lower_clear),
     },
     Builtin {
         name: "zero",
@@ -97,7 +100,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "void zero(@map)",
         doc: "Sets all values to zero; the keys stay.",
         check: check_clear,
-        lower: Lowering::Never,
+        lower: Lowering::Action(lower_zero),
     },
 ];
 
@@ -211,4 +214,25 @@ fn check_clear(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     };
     let map = maps::printable(c, name, first.span)?;
     Some(site.call(Types::VOID, Vec::new(), Extra::Map(map, None)))
+}
+
+fn lower_delete(l: &mut Lower<'_>, call: &Call) -> Value {
+    match &call.extra {
+        Extra::Map(map, key) => l.delete_entry(*map, key.as_deref()),
+        _ => l.b.iconst(0),
+    }
+}
+
+fn lower_clear(l: &mut Lower<'_>, call: &Call) {
+    if let Extra::Map(map, _) = call.extra {
+        let map = l.script_map(map);
+        l.send(Action::Clear { map }, &[]);
+    }
+}
+
+fn lower_zero(l: &mut Lower<'_>, call: &Call) {
+    if let Extra::Map(map, _) = call.extra {
+        let map = l.script_map(map);
+        l.send(Action::Zero { map }, &[]);
+    }
 }

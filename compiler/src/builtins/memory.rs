@@ -4,7 +4,9 @@ use nettrace_grammar::{Diagnostic, ast, codes};
 
 use super::{Builtin, Form, Lowering};
 use crate::check::{CallSite, Checker, fold};
-use crate::typed::{Expr, Extra};
+use crate::ir::{Mem, Value};
+use crate::lower::{Lower, Place};
+use crate::typed::{Call, Expr, Extra};
 use crate::types::{Ty, Type, Types};
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -14,7 +16,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "string str(char *p[, uint64 length])",
         doc: "The characters at an address up to a NUL, at most `length` and at most max_strlen.",
         check: check_str,
-        lower: Lowering::Never,
+        lower: Lowering::Into(lower_str),
     },
     Builtin {
         name: "buf",
@@ -22,7 +24,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "buffer buf(void *p[, uint64 length]) or buf(array)",
         doc: "The bytes at an address; %r, %rx and %rh print them.",
         check: check_buf,
-        lower: Lowering::Never,
+        lower: Lowering::Into(lower_buf),
     },
     Builtin {
         name: "ntop",
@@ -30,7 +32,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "inet ntop([int family, ]uint32 or 4 or 16 bytes)",
         doc: "An IPv4 or IPv6 address in network byte order that prints as people write it.",
         check: check_ntop,
-        lower: Lowering::Never,
+        lower: Lowering::Into(lower_ntop),
     },
     Builtin {
         name: "bswap",
@@ -38,7 +40,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uintN bswap(uintN)",
         doc: "The bytes of a number in reverse order; turns network byte order into the machine's.",
         check: check_bswap,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_bswap),
     },
 ];
 
@@ -229,4 +231,83 @@ fn check_bswap(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     let ty = Types::int(bytes, false);
     let value = c.convert(value, ty);
     Some(site.call(ty, vec![value], Extra::None))
+}
+
+/// Straight into place. The room may be less than the type's capacity where only the beginning matters.
+fn lower_str(l: &mut Lower<'_>, call: &Call, to: &Place) {
+    let Some(address) = call.args.first() else {
+        return;
+    };
+    let size = match call.args.get(1) {
+        None => l.b.iconst(i64::from(to.room)),
+        Some(length) => {
+            let length = l.value(length);
+            // The NUL comes on top of what was asked for.
+            let most = l.at_most(length, to.room.saturating_sub(1));
+            l.offset(most, 1)
+        }
+    };
+    l.read_string_at(address, *to, size);
+}
+
+/// The length in four bytes, then so many bytes of memory.
+fn lower_buf(l: &mut Lower<'_>, call: &Call, to: &Place) {
+    let Some(address) = call.args.first() else {
+        return;
+    };
+    let room = to.room.saturating_sub(4);
+    match call.args.get(1) {
+        None => {
+            let length = match call.extra {
+                Extra::Number(n) => n.min(room),
+                _ => room,
+            };
+            l.store_const(to.at(0, 4), 4, i64::from(length));
+            l.read_bytes_at(address, to.at(4, length));
+        }
+        Some(length) => {
+            let length = l.value(length);
+            let length = l.at_most(length, room);
+            l.store(to.at(0, 4), Mem::U32, length);
+            l.read_some_bytes_at(address, to.at(4, room), length);
+        }
+    }
+}
+
+fn lower_ntop(l: &mut Lower<'_>, call: &Call, to: &Place) {
+    match call.args.as_slice() {
+        [address] => write_address(l, address, to),
+        [family, address] => {
+            let family = l.value(family);
+            l.store(to.at(0, 8), Mem::U64, family);
+            let bytes = l.size(address.ty).min(16);
+            let rest = 16 - bytes;
+            write_address(l, address, &to.at(8, bytes));
+            l.zero(to.at(8 + bytes, rest));
+        }
+        _ => {}
+    }
+}
+
+/// The bytes of an address, as many as the place has room for.
+fn write_address(l: &mut Lower<'_>, address: &Expr, to: &Place) {
+    if l.in_memory(address.ty) {
+        let from = l.place_of(address);
+        l.copy(from, *to, to.room);
+    } else {
+        let value = l.value(address);
+        l.store_number(*to, to.room.min(4), value);
+    }
+}
+
+fn lower_bswap(l: &mut Lower<'_>, call: &Call) -> Value {
+    let Some(number) = call.args.first() else {
+        return l.b.iconst(0);
+    };
+    let bytes = l.size(number.ty);
+    let value = l.value(number);
+    match bytes {
+        2 | 4 | 8 => l.b.swap_bytes(bytes as u8, value),
+        _ => value,
+    }
 }

@@ -1,8 +1,11 @@
 //! What a script prints, and `exit`.
 
 use super::{Builtin, Form, Lowering};
+use crate::artifact::{Action, Layout};
 use crate::check::{CallSite, Checker, format, maps};
-use crate::typed::{Expr, Extra};
+use crate::ir::Mem;
+use crate::lower::Lower;
+use crate::typed::{Call, Expr, Extra};
 use crate::types::{Type, Types};
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -12,7 +15,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "void printf(string format, …)",
         doc: "Prints values in the formats of C's printf; %s takes anything, %r a buffer.",
         check: check_printf,
-        lower: Lowering::Never,
+        lower: Lowering::Action(lower_printf),
     },
     Builtin {
         name: "print",
@@ -20,7 +23,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "void print(value) or print(@map[, int top[, int div]])",
         doc: "Prints one value, or a whole map: its `top` largest entries, values divided by `div`.",
         check: check_print,
-        lower: Lowering::Never,
+        lower: Lowering::Action(lower_print),
     },
     Builtin {
         name: "join",
@@ -28,7 +31,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "void join(char **strings[, string separator])",
         doc: "Prints a NULL-terminated array of strings (at most 16), by default with blanks between them.",
         check: check_join,
-        lower: Lowering::Never,
+        lower: Lowering::Action(lower_join),
     },
     Builtin {
         name: "exit",
@@ -36,7 +39,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "void exit([int code])",
         doc: "Leaves the probe and ends the run; `end` probes run and maps are printed.",
         check: check_exit,
-        lower: Lowering::Never,
+        lower: Lowering::Action(lower_exit),
     },
 ];
 
@@ -105,4 +108,64 @@ fn check_exit(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         Some(arg) => vec![c.integer(arg, Types::I64, "the exit code")?],
     };
     Some(site.call(Types::VOID, args, Extra::None))
+}
+
+fn lower_printf(l: &mut Lower<'_>, call: &Call) {
+    if let Extra::Format(format) = &call.extra {
+        let format = format.clone();
+        l.send(Action::Printf { format }, &call.args);
+    }
+}
+
+fn lower_print(l: &mut Lower<'_>, call: &Call) {
+    match call.extra {
+        Extra::PrintMap(map, top, div) => {
+            let map = l.script_map(map);
+            l.send(Action::PrintMap { map, top, div }, &[]);
+        }
+        _ => l.send(Action::PrintValue, &call.args),
+    }
+}
+
+/// `join()` looks at so many strings.
+const JOIN_STRINGS: u32 = 16;
+/// Bytes of each of them, NUL included.
+const JOIN_STRING: u32 = 1024;
+
+/// How many strings there are, then the strings.
+fn lower_join(l: &mut Lower<'_>, call: &Call) {
+    let (Some(array), Extra::Text(separator)) = (call.args.first(), &call.extra) else {
+        return;
+    };
+    let mut layouts = vec![Layout::Int {
+        bytes: 8,
+        signed: false,
+    }];
+    layouts.extend((0..JOIN_STRINGS).map(|_| Layout::Str { cap: JOIN_STRING }));
+    let separator = separator.clone();
+    l.event(Action::Join { separator }, layouts, |l, fields| {
+        if let [count, strings @ ..] = fields {
+            let found = l.read_strings(array, strings);
+            l.store(*count, Mem::U64, found);
+        }
+    });
+}
+
+/// Nothing is recorded after the event, by no program.
+fn lower_exit(l: &mut Lower<'_>, call: &Call) {
+    let code = Layout::Int {
+        bytes: 8,
+        signed: true,
+    };
+    l.event(Action::Exit, vec![code], |l, fields| {
+        let Some(field) = fields.first() else {
+            return;
+        };
+        match call.args.first() {
+            Some(code) => l.write(code, field),
+            None => l.store_const(*field, 8, 0),
+        }
+    });
+    l.stop_recording();
+    l.leave();
 }

@@ -3,7 +3,9 @@
 use super::{Builtin, Form, Lowering};
 use crate::artifact::StackMode;
 use crate::check::{CallSite, Checker};
-use crate::typed::{Expr, Extra};
+use crate::ir::{BinOp, Helper, Mem};
+use crate::lower::{Lower, Place};
+use crate::typed::{Call, Expr, Extra};
 use crate::types::Type;
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -13,7 +15,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "kstack_t kstack([bpftrace | perf | raw][, int frames])",
         doc: "The kernel's call stack, symbolised when printed; at most 127 frames unless a number is given.",
         check: check_kstack,
-        lower: Lowering::Never,
+        lower: Lowering::Into(lower_kstack),
     },
     Builtin {
         name: "ustack",
@@ -21,7 +23,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "ustack_t ustack([bpftrace | perf | raw][, int frames])",
         doc: "The current process's call stack, symbolised when printed; needs frame pointers.",
         check: check_ustack,
-        lower: Lowering::Never,
+        lower: Lowering::Into(lower_ustack),
     },
 ];
 
@@ -64,4 +66,29 @@ fn check_stack(c: &mut Checker<'_>, site: &CallSite<'_>, user: bool) -> Option<E
     };
     let ty = c.types.intern(Type::Stack { user, frames, mode });
     Some(site.call(ty, Vec::new(), Extra::None))
+}
+
+/// `BPF_F_USER_STACK` of `linux/bpf.h`.
+const USER_STACK: i64 = 1 << 8;
+
+fn lower_kstack(l: &mut Lower<'_>, _: &Call, to: &Place) {
+    record_stack(l, to, 0);
+}
+
+fn lower_ustack(l: &mut Lower<'_>, _: &Call, to: &Place) {
+    let both = l.b.call(Helper::GetCurrentPidTgid, &[]);
+    let pid = l.b.binary_imm(BinOp::LShr, both, 32);
+    l.store(to.at(0, 8), Mem::U64, pid);
+    record_stack(l, &to.at(8, to.room.saturating_sub(8)), USER_STACK);
+}
+
+/// The length as the helper returns it, then the addresses. The helper itself clears the room it does not need, also when it fails.
+fn record_stack(l: &mut Lower<'_>, to: &Place, flags: i64) {
+    let bytes = to.room.saturating_sub(8);
+    let frames = l.address(to.at(8, bytes));
+    let ctx = l.context();
+    let size = l.b.iconst(i64::from(bytes));
+    let flags = l.b.iconst(flags);
+    let length = l.b.call(Helper::GetStack, &[ctx, frames, size, flags]);
+    l.store(to.at(0, 8), Mem::U64, length);
 }

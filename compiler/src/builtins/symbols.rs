@@ -4,8 +4,10 @@ use nettrace_grammar::{Diagnostic, codes};
 
 use super::{Builtin, Form, Lowering};
 use crate::check::{CallSite, Checker};
+use crate::ir::{BinOp, Helper, Mem, Value};
 use crate::kernel::Similar;
-use crate::typed::{Expr, ExprKind, Extra};
+use crate::lower::{Lower, Place};
+use crate::typed::{Call, Expr, ExprKind, Extra};
 use crate::types::{Type, Types};
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -15,7 +17,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "ksym_t ksym(uint64 address)",
         doc: "A kernel address that prints as symbol, offset and module.",
         check: check_ksym,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_ksym),
     },
     Builtin {
         name: "usym",
@@ -23,7 +25,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "usym_t usym(uint64 address)",
         doc: "An address of the current process that prints as symbol and offset.",
         check: check_usym,
-        lower: Lowering::Never,
+        lower: Lowering::Into(lower_usym),
     },
     Builtin {
         name: "kaddr",
@@ -90,4 +92,22 @@ fn check_kaddr(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         ty: Types::U64,
         span: site.span,
     })
+}
+
+fn lower_ksym(l: &mut Lower<'_>, call: &Call) -> Value {
+    match call.args.first() {
+        Some(address) => l.value(address),
+        None => l.b.iconst(0),
+    }
+}
+
+/// The process, without which the address means nothing, then the address.
+fn lower_usym(l: &mut Lower<'_>, call: &Call, to: &Place) {
+    let both = l.b.call(Helper::GetCurrentPidTgid, &[]);
+    let pid = l.b.binary_imm(BinOp::LShr, both, 32);
+    l.store(to.at(0, 8), Mem::U64, pid);
+    if let Some(address) = call.args.first() {
+        let address = l.value(address);
+        l.store(to.at(8, 8), Mem::U64, address);
+    }
 }

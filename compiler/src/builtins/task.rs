@@ -4,8 +4,10 @@
 
 use super::{Builtin, Form, Lowering};
 use crate::check::{CallSite, Checker};
+use crate::ir::{BinOp, Helper, Mem, Value};
 use crate::kernel::TypeKind;
-use crate::typed::{Expr, Extra};
+use crate::lower::{Lower, Place};
+use crate::typed::{Call, Expr, Extra};
 use crate::types::{Space, Type, Types};
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -15,7 +17,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uint32 pid",
         doc: "Process id (thread group id) of the current task, as seen from the initial namespace.",
         check: check_u32,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_pid),
     },
     Builtin {
         name: "tid",
@@ -23,7 +25,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uint32 tid",
         doc: "Thread id of the current task, as seen from the initial namespace.",
         check: check_u32,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_tid),
     },
     Builtin {
         name: "uid",
@@ -31,7 +33,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uint32 uid",
         doc: "User id of the current task.",
         check: check_u32,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_uid),
     },
     Builtin {
         name: "gid",
@@ -39,7 +41,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uint32 gid",
         doc: "Group id of the current task.",
         check: check_u32,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_gid),
     },
     Builtin {
         name: "comm",
@@ -47,7 +49,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "string[16] comm",
         doc: "Command name of the current task. In packet processing this is whoever was interrupted, often swapper or ksoftirqd.",
         check: check_comm,
-        lower: Lowering::Never,
+        lower: Lowering::Into(lower_comm),
     },
     Builtin {
         name: "cpu",
@@ -55,7 +57,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uint32 cpu",
         doc: "Number of the CPU the probe runs on.",
         check: check_u32,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_cpu),
     },
     Builtin {
         name: "curtask",
@@ -63,7 +65,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "struct task_struct *curtask",
         doc: "The current task.",
         check: check_curtask,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_curtask),
     },
     Builtin {
         name: "rand",
@@ -71,7 +73,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uint32 rand",
         doc: "A random number.",
         check: check_u32,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_rand),
     },
 ];
 
@@ -97,4 +99,50 @@ fn check_curtask(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     let space = Space::Kernel;
     let ty = c.types.intern(Type::Pointer { to, space });
     Some(site.call(ty, Vec::new(), Extra::None))
+}
+
+fn lower_pid(l: &mut Lower<'_>, _: &Call) -> Value {
+    high_half(l, Helper::GetCurrentPidTgid)
+}
+
+fn lower_tid(l: &mut Lower<'_>, _: &Call) -> Value {
+    low_half(l, Helper::GetCurrentPidTgid)
+}
+
+fn lower_uid(l: &mut Lower<'_>, _: &Call) -> Value {
+    low_half(l, Helper::GetCurrentUidGid)
+}
+
+fn lower_gid(l: &mut Lower<'_>, _: &Call) -> Value {
+    high_half(l, Helper::GetCurrentUidGid)
+}
+
+fn low_half(l: &mut Lower<'_>, helper: Helper) -> Value {
+    let both = l.b.call(helper, &[]);
+    l.b.extend(Mem::U32, both)
+}
+
+fn high_half(l: &mut Lower<'_>, helper: Helper) -> Value {
+    let both = l.b.call(helper, &[]);
+    l.b.binary_imm(BinOp::LShr, both, 32)
+}
+
+/// The kernel fills the room behind the NUL with zeros.
+fn lower_comm(l: &mut Lower<'_>, _: &Call, to: &Place) {
+    let address = l.address(*to);
+    let size = l.b.iconst(i64::from(to.room));
+    l.b.call(Helper::GetCurrentComm, &[address, size]);
+}
+
+fn lower_cpu(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.b.call(Helper::GetSmpProcessorId, &[])
+}
+
+/// The verifier knows the type of this pointer, so what it leads to is read by plain loads.
+fn lower_curtask(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.b.call(Helper::GetCurrentTaskBtf, &[])
+}
+
+fn lower_rand(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.b.call(Helper::GetPrandomU32, &[])
 }

@@ -1,8 +1,11 @@
 //! Clocks.
 
 use super::{Builtin, Form, Lowering};
+use crate::artifact::Action;
 use crate::check::{CallSite, Checker};
-use crate::typed::{Expr, Extra};
+use crate::ir::{Helper, Value};
+use crate::lower::Lower;
+use crate::typed::{Call, Expr, Extra};
 use crate::types::Types;
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -12,7 +15,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uint64 nsecs([boot | monotonic | tai])",
         doc: "Nanoseconds of a clock of the kernel. The default counts from boot and includes suspend.",
         check: check_nsecs,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_nsecs),
     },
     Builtin {
         name: "elapsed",
@@ -20,7 +23,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "uint64 elapsed",
         doc: "Nanoseconds since nettrace started tracing.",
         check: check_elapsed,
-        lower: Lowering::Never,
+        lower: Lowering::Value(lower_elapsed),
     },
     Builtin {
         name: "time",
@@ -28,7 +31,7 @@ pub(super) static ROWS: &[Builtin] = &[
         signature: "void time([string format])",
         doc: "Prints the time of day in a strftime format; without one \"%H:%M:%S\\n\".",
         check: check_time,
-        lower: Lowering::Never,
+        lower: Lowering::Action(lower_time),
     },
 ];
 
@@ -58,4 +61,24 @@ fn check_time(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         Some(arg) => c.literal_text(arg, "the format of time()")?,
     };
     Some(site.call(Types::VOID, Vec::new(), Extra::Text(format)))
+}
+
+fn lower_nsecs(l: &mut Lower<'_>, call: &Call) -> Value {
+    let clock = match call.extra {
+        Extra::Number(1) => Helper::KtimeGetNs,
+        Extra::Number(2) => Helper::KtimeGetTaiNs,
+        _ => Helper::KtimeGetBootNs,
+    };
+    l.b.call(clock, &[])
+}
+
+fn lower_elapsed(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.elapsed()
+}
+
+fn lower_time(l: &mut Lower<'_>, call: &Call) {
+    if let Extra::Text(format) = &call.extra {
+        let format = format.clone();
+        l.send(Action::Time { format }, &[]);
+    }
 }

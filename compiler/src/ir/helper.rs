@@ -68,4 +68,5 @@ helpers! {
     GetFuncArg           = 183, "get_func_arg", 3, Effect;
     GetFuncRet           = 184, "get_func_ret", 2, Effect;
     MapLookupPercpu      = 195, "map_lookup_percpu_elem", 3, Effect;
+    KtimeGetTaiNs        = 208, "ktime_get_tai_ns", 0, Volatile;
 }

@@ -1,16 +1,209 @@
 //! The typed program to IR.
 //!
-//! In: [`crate::typed::Program`] and the kernel's features. Out: an [`crate::ir::Module`] and the plan's maps, events and programs. Cannot fail.
+//! In: [`crate::typed::Program`] and the kernel's description of its types. Out: [`Lowered`], an [`crate::ir::Module`] with one
+//! program per typed probe, and the plan's maps, events and programs. Cannot fail: a checked script has a meaning, and limits
+//! of eBPF (the stack above all) are `bpf`'s to report. Nothing is optimised here, except that values in memory are built
+//! where they are wanted, which no later pass could make good.
+//!
+//! * `stmt`, `expr`, `access`, `into`, `compare`: statements, scalars, places, values in memory, their comparison
+//! * `maps`, `aggregate`, `buckets`, `total`: the script's maps
+//! * `event`, `control`: ring records, and the words that programs and runtime share
+//! * `place`, `temp`, `assigned`: memory; `plan`: what becomes part of the plan; `arch`: registers
+
+use std::collections::HashSet;
+
+use crate::artifact::{Layout, Plan, ProgramId};
+use crate::index::IndexVec;
+use crate::ir::{self, FuncBuilder, FuncKind, Mem, Module};
+use crate::kernel::Kernel;
+use crate::probes::ContextKind;
+use crate::typed::{Probe, Program, VarId};
+use crate::types::{Ty, Type};
+
+mod access;
+mod aggregate;
+mod arch;
+mod assigned;
+mod buckets;
+mod compare;
+mod control;
+mod event;
+mod expr;
+mod into;
+mod layouts;
+mod maps;
+mod place;
+mod plan;
+mod read;
+mod stmt;
+mod temp;
+mod total;
+mod walk;
+
+pub use place::Place;
+use place::{Base, Fill};
+use plan::Plans;
+use temp::Temps;
+
+/// What lowering gives.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// One program per probe, in the plan's order.
+    pub module: Module,
+    /// Everything the runtime must know.
+    pub plan: Plan,
+}
+
+/// Lowers a whole script. `sources` are the names and texts that the plan keeps for messages.
+pub fn lower(program: &Program, kernel: &dyn Kernel, sources: Vec<(String, String)>) -> Lowered {
+    let mut plans = Plans::new(program, kernel, sources);
+    let mut module = Module::default();
+    for probe in &program.probes {
+        module
+            .funcs
+            .push(Lower::new(program, kernel, probe, &mut plans).program());
+    }
+    Lowered {
+        module,
+        plan: plans.finish(),
+    }
+}
 
 /// The state of lowering one probe.
 pub struct Lower<'a> {
-    #[allow(dead_code)]
-    marker: std::marker::PhantomData<&'a ()>,
+    pub(crate) program: &'a Program,
+    kernel: &'a dyn Kernel,
+    pub(crate) probe: &'a Probe,
+    /// The program in the plan.
+    pub(crate) id: ProgramId,
+    pub(crate) plans: &'a mut Plans,
+    /// Builds the function.
+    pub(crate) b: FuncBuilder,
+    vars: IndexVec<VarId, Home>,
+    temps: Temps,
+    /// The scratch region, where the way here has looked it up already.
+    scratch: Option<ir::Value>,
+    /// The ring record that must be given back before the program may return.
+    record: Option<ir::Value>,
+    /// Whether the program can only run while the control map says so.
+    gated: bool,
+    /// Pointers whose BTF type the verifier knows, with the type they point to.
+    typed: HashSet<(ir::Value, Ty)>,
 }
 
-/// A piece of memory: where a value in memory lies or is wanted.
-#[derive(Clone, Debug)]
-pub struct Place {
-    #[allow(dead_code)]
-    base: crate::ir::Value,
+/// Where a variable of the script lives.
+#[derive(Clone, Copy, Debug)]
+enum Home {
+    /// A scalar.
+    Value(ir::Var),
+    /// A value in memory.
+    Slot(Place),
+    /// A large value in memory: bytes from the start of the scratch region, and its size.
+    Scratch(u32, u32),
+}
+
+impl<'a> Lower<'a> {
+    fn new(
+        program: &'a Program,
+        kernel: &'a dyn Kernel,
+        probe: &'a Probe,
+        plans: &'a mut Plans,
+    ) -> Lower<'a> {
+        let id = plans.program(probe);
+        let name = plans.symbol(id);
+        Lower {
+            program,
+            kernel,
+            probe,
+            id,
+            b: FuncBuilder::new(name, FuncKind::Program, 1, probe.span),
+            vars: IndexVec::new(),
+            temps: Temps::default(),
+            scratch: None,
+            record: None,
+            gated: plans.shared(),
+            typed: HashSet::new(),
+            plans,
+        }
+    }
+
+    /// The whole program. The entry block is ended last, when it is known whether the body stops the run.
+    fn program(mut self) -> ir::Func {
+        let entry = self.b.current();
+        let body = self.b.create_block();
+        self.b.switch_to(body);
+        self.homes();
+        if let Some(predicate) = &self.probe.predicate {
+            let run = self.b.create_block();
+            let skip = self.b.create_block();
+            self.branch(predicate, run, skip);
+            self.b.switch_to(skip);
+            self.leave();
+            self.b.switch_to(run);
+        }
+        self.stmts(&self.probe.body);
+        self.leave();
+        self.b.switch_to(entry);
+        self.b.set_span(self.probe.span);
+        if self.gated && self.probe.kind.context != ContextKind::None {
+            self.gate(body);
+        }
+        self.b.jump(body);
+        self.b.finish()
+    }
+
+    /// The program's context.
+    pub(crate) fn context(&self) -> ir::Value {
+        self.b.param(0)
+    }
+
+    /// The shape of a type.
+    pub(crate) fn ty(&self, ty: Ty) -> &'a Type {
+        self.program.types.get(ty)
+    }
+
+    /// The bytes of a type.
+    pub(crate) fn layout(&mut self, ty: Ty) -> Layout {
+        self.plans.layout(self.program, self.kernel, ty)
+    }
+
+    /// How many bytes a type has.
+    pub(crate) fn size(&mut self, ty: Ty) -> u32 {
+        self.layout(ty).size()
+    }
+
+    /// Whether values of this type are places rather than 64-bit values.
+    pub(crate) fn in_memory(&self, ty: Ty) -> bool {
+        matches!(
+            self.ty(ty),
+            Type::Record(_)
+                | Type::Array { .. }
+                | Type::Str { .. }
+                | Type::Buf { .. }
+                | Type::Tuple(_)
+                | Type::Stack { .. }
+                | Type::USym
+                | Type::Inet { .. }
+                | Type::InetAny
+                | Type::Mac
+        )
+    }
+
+    /// Width and sign of a scalar in memory.
+    pub(crate) fn scalar_mem(&self, ty: Ty) -> Mem {
+        match *self.ty(ty) {
+            Type::Bool => Mem::U8,
+            Type::Int { bytes, signed } | Type::Enum { bytes, signed, .. } => {
+                Mem::of(u32::from(bytes), signed).unwrap_or(Mem::U64)
+            }
+            _ => Mem::U64,
+        }
+    }
+
+    /// Notes that the verifier knows what this pointer points to.
+    fn note_typed(&mut self, pointer: ir::Value, to: Ty) {
+        if matches!(self.ty(to), Type::Record(_)) {
+            self.typed.insert((pointer, to));
+        }
+    }
 }
