@@ -4,12 +4,29 @@
 //! limit of eBPF that a function exceeds. Little-endian machines only. What a helper or map is, and where the code goes in an
 //! object, is decided elsewhere: references are left as [`Reloc`]s.
 
+//!
+//! The passes, in order: [`select`] (instructions over virtual registers), [`regalloc`], [`frame`] (stack offsets), [`layout`]
+//! (order of blocks), [`encode`]. In debug builds and tests [`check`] proves every allocation.
+
 use nettrace_grammar::Span;
 
 use crate::artifact::MapId;
-use crate::ir::FuncId;
+use crate::index::IndexVec;
+use crate::ir::{Func, FuncId, Module, Op};
 
+mod check;
+pub mod disasm;
+mod encode;
+mod frame;
 pub mod insn;
+pub mod interp;
+mod layout;
+mod liveness;
+mod mir;
+mod regalloc;
+mod select;
+#[cfg(test)]
+mod tests;
 
 pub use insn::Insn;
 
@@ -55,4 +72,92 @@ pub struct LimitError {
     pub message: String,
     /// What to do about it.
     pub help: String,
+}
+
+/// Compiles one function.
+pub fn emit(func: &Func) -> Result<Code, LimitError> {
+    emit_with(func, regalloc::Registers::ALL)
+}
+
+/// Compiles all functions. All errors are reported, also that a function and what it calls need too much stack together.
+pub fn emit_module(module: &Module) -> Result<IndexVec<FuncId, Code>, Vec<LimitError>> {
+    let mut codes = IndexVec::new();
+    let mut errors = Vec::new();
+    for func in module.funcs.iter() {
+        match emit(func) {
+            Ok(code) => {
+                codes.push(code);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        check_call_depth(module, &codes, &mut errors);
+    }
+    if errors.is_empty() {
+        Ok(codes)
+    } else {
+        Err(errors)
+    }
+}
+
+/// Compiles with fewer registers than there are: more of them must be spilled.
+fn emit_with(func: &Func, registers: regalloc::Registers) -> Result<Code, LimitError> {
+    let selected = select::select(func);
+    let Some(mut allocated) = regalloc::allocate(selected.clone(), registers) else {
+        return Err(LimitError {
+            span: func.span,
+            message: "this probe uses more values at a time than nettrace can place in registers".to_string(),
+            help: "this is a limit of nettrace; please report the script. Splitting the probe in two helps".to_string(),
+        });
+    };
+    if cfg!(debug_assertions)
+        && let Err(error) = check::check(&selected, &allocated)
+    {
+        panic!(
+            "bug in register allocation of {}: {error}\n{func}",
+            func.name
+        );
+    }
+    let frame = frame::place(func, &selected, &allocated)?;
+    let order = layout::arrange(&mut allocated);
+    encode::encode(&allocated, &order, &frame)
+}
+
+/// The kernel counts the stack of a function together with that of all callers, each rounded up to 32 bytes.
+fn check_call_depth(module: &Module, codes: &IndexVec<FuncId, Code>, errors: &mut Vec<LimitError>) {
+    let own = |id: FuncId| codes[id].stack_size.max(1).next_multiple_of(32);
+    let callees = |id: FuncId| -> Vec<FuncId> {
+        let insts = module.funcs[id].blocks.iter().flat_map(|b| &b.insts);
+        let called = insts.filter_map(|inst| match inst.op {
+            Op::CallFunc(to, _) | Op::FuncRef(to) => Some(to),
+            _ => None,
+        });
+        called.collect()
+    };
+    // The kernel allows eight frames; deeper chains, and recursion, are refused there.
+    const FRAMES: usize = 8;
+    for (id, func) in module.funcs.iter_enumerated() {
+        let mut deepest = own(id);
+        let mut level = vec![(id, own(id))];
+        for _ in 1..FRAMES {
+            let next = level.iter().flat_map(|&(caller, depth)| {
+                callees(caller).into_iter().map(move |to| (to, depth))
+            });
+            level = next.map(|(to, depth)| (to, depth + own(to))).collect();
+            level.sort_unstable();
+            level.dedup();
+            deepest = level.iter().map(|l| l.1).fold(deepest, u32::max);
+        }
+        if func.kind == crate::ir::FuncKind::Program && deepest > frame::STACK_SIZE {
+            errors.push(LimitError {
+                span: func.span,
+                message: format!(
+                    "this probe and the loops in it need {deepest} bytes of stack, eBPF has {}",
+                    frame::STACK_SIZE
+                ),
+                help: "use shorter strings or fewer key parts inside loops".to_string(),
+            });
+        }
+    }
 }

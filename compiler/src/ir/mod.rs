@@ -20,6 +20,8 @@ use crate::index::IndexVec;
 pub mod builder;
 pub mod cfg;
 pub mod helper;
+pub mod interp;
+pub mod machine;
 pub mod parse;
 mod print;
 #[cfg(test)]
