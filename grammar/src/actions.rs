@@ -286,6 +286,9 @@ impl<'c> Context<'c> {
             "this cannot be assigned to",
         );
         let diag = match &target.kind {
+            ExprKind::Discard | ExprKind::Ident(_) if self.source(target.span) == "_" => {
+                diag.help("`_ = …` drops a value; nothing can be added to it")
+            }
             ExprKind::Ident(name) => {
                 let name = name.clone();
                 diag.help(format!("variables are written `${name}`, maps `@{name}`"))
@@ -437,10 +440,14 @@ impl<'c> Context<'c> {
         lo: u32,
         op: PrefixOp,
     ) -> Vec<(u32, PrefixOp)> {
-        if ops.len() < MAX_LIST {
-            ops.push((lo, op));
-        } else {
-            self.too_deep(Span::new(lo, lo + 1));
+        match ops.last() {
+            // Too many already: the innermost operand is a hole, about which nobody complains.
+            Some((_, PrefixOp::Hole)) => {}
+            _ if ops.len() < MAX_LIST => ops.push((lo, op)),
+            _ => {
+                self.too_deep(Span::new(lo, lo + 1));
+                ops.push((lo, PrefixOp::Hole));
+            }
         }
         ops
     }

@@ -37,6 +37,7 @@ pub(crate) fn word(rest: &str) -> (usize, Word) {
         {
             return (name.len(), Word::Construct);
         }
+        "if" | "else" | "return" | "while" | "for" | "unroll" => return (name.len(), Word::Junk),
         _ => {}
     }
     let (len, closed) = attach_point(rest);
@@ -50,7 +51,7 @@ pub(crate) fn word(rest: &str) -> (usize, Word) {
 
 /// Length of the attach point's text, and whether its quotes are closed.
 fn attach_point(rest: &str) -> (usize, bool) {
-    let provider = rest.split(':').next().unwrap_or("");
+    let provider = identifier(rest);
     let with_path = WITH_PATH.contains(&provider)
         || WITH_PATH
             .iter()

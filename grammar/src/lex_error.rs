@@ -47,8 +47,18 @@ pub(crate) fn too_deep(span: Span) -> Diagnostic {
         .help("assign parts of it to variables first")
 }
 
+/// A statement of more tokens than the lexer reads.
+pub(crate) fn too_large(span: Span, limit: usize) -> Diagnostic {
+    Diagnostic::error(codes::TOO_LARGE, span, "statement too large").note(format!(
+        "the limit is {limit} words and signs; the rest of the script was not read"
+    ))
+}
+
 /// Length of the run of characters that no token starts with, at least the first of `rest`.
 pub(crate) fn bad_run(rest: &str) -> usize {
+    if let Some(len) = quoted(rest) {
+        return len;
+    }
     let blank = rest.starts_with(is_unicode_blank);
     let bad = |&(_, c): &(usize, char)| {
         let hopeless = !c.is_ascii()
@@ -62,6 +72,26 @@ pub(crate) fn bad_run(rest: &str) -> usize {
         .take_while(bad)
         .last()
         .map_or(first, |(at, c)| at + c.len_utf8())
+}
+
+/// Length of a literal in quotes that the language does not have, if one starts here: `'a'`, `“text”`.
+fn quoted(rest: &str) -> Option<usize> {
+    let first = rest.chars().next()?;
+    let close: &[char] = match first {
+        '\'' => &['\''],
+        '“' | '”' | '„' | '«' => &['“', '”', '»', '"'],
+        '‘' | '’' => &['‘', '’', '\''],
+        _ => return None,
+    };
+    let inside = rest.get(first.len_utf8()..)?;
+    let line = inside.lines().next()?;
+    let (at, last) = line.char_indices().find(|(_, c)| close.contains(c))?;
+    Some(first.len_utf8() + at + last.len_utf8())
+}
+
+/// Whether the bad text is a whole literal in the wrong quotes.
+pub(crate) fn is_quoted(text: &str) -> bool {
+    quoted(text) == Some(text.len())
 }
 
 /// Whether the text consists of blanks that only look like ASCII's.

@@ -33,6 +33,9 @@ pub(crate) const MAX_NESTING: usize = 200;
 /// Errors after which the rest of a script is not read: by then it is not a script.
 pub(crate) const MAX_ERRORS: usize = 40;
 
+/// Tokens of one statement. Without it megabytes of a stray bracket would take seconds to recover from.
+const MAX_STATEMENT: usize = 100_000;
+
 /// A token or what is wrong with the text there.
 pub(crate) struct Lexeme<'s> {
     pub(crate) tok: Result<Tok<'s>, LexError>,
@@ -88,8 +91,6 @@ pub(crate) struct Findings {
     pub(crate) silent: Vec<u32>,
     /// The parser shall not complain from here on: the stream was ended early or brackets were closed.
     pub(crate) silent_from: Option<u32>,
-    /// Brackets closed by force: the offset of the token that shows it is missing, and the bracket's span.
-    pub(crate) unclosed: Vec<(u32, Span)>,
 }
 
 /// The token iterator.
@@ -100,6 +101,8 @@ pub(crate) struct Lexer<'s, 'e> {
     mode: Mode,
     open: Vec<Open>,
     questions: usize,
+    /// Tokens since a statement last started.
+    statement: usize,
     previous: Option<Tok<'s>>,
     queue: VecDeque<(Tok<'s>, usize, usize)>,
     ended: bool,
@@ -114,6 +117,7 @@ impl<'s> Iterator for Lexer<'s, '_> {
         let (tok, lo, hi) = self.token()?;
         let span = self.span(lo, hi);
         self.findings.tokens.push(span);
+        self.statement += 1;
         self.previous = Some(tok.clone());
         Some(Ok((span.lo, tok, span.hi)))
     }
@@ -129,6 +133,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
             mode: Mode::Header,
             open: Vec::new(),
             questions: 0,
+            statement: 0,
             previous: None,
             queue: VecDeque::new(),
             ended: false,
@@ -160,7 +165,9 @@ impl<'s, 'e> Lexer<'s, 'e> {
                 return None;
             }
             self.skip_trivia();
-            if self.errors.get() >= MAX_ERRORS {
+            if self.statement >= MAX_STATEMENT {
+                self.statement_too_large();
+            } else if self.errors.get() >= MAX_ERRORS {
                 self.end_early();
             } else if self.at >= self.text.len() {
                 self.end();
@@ -220,6 +227,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
             Some(b'{') => {
                 self.push('{', lo);
                 self.mode = Mode::Body;
+                self.statement = 0;
                 return single(Tok::LBrace);
             }
             Some(b'}') => return single(Tok::RBrace),
@@ -302,6 +310,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
             LexError::Number(_) if text.starts_with('$') => Tok::Positional(1),
             LexError::Number(_) => Tok::Int(0),
             LexError::Escape(_) => Tok::Str(Vec::new()),
+            LexError::BadChar if lex_error::is_quoted(text) => Tok::Str(Vec::new()),
             LexError::BadChar | LexError::OpenString => {
                 self.silent(lo);
                 Tok::Bad
@@ -429,28 +438,30 @@ impl<'s, 'e> Lexer<'s, 'e> {
             Tok::LParen | Tok::TypeParen => self.push('(', lo),
             Tok::LBracket => self.push('[', lo),
             Tok::RBrace => {
-                self.close('{', lo);
+                self.close('{');
                 if !self.open.iter().any(|open| open.bracket == '{') {
                     self.mode = Mode::Header;
                 }
             }
-            Tok::RParen => self.close('(', lo),
-            Tok::RBracket => self.close('[', lo),
+            Tok::RParen => self.close('('),
+            Tok::RBracket => self.close('['),
             Tok::Semi => {
-                self.close_to_brace(lo);
+                self.close_to_brace();
                 if self.open.is_empty() {
                     self.mode = Mode::Header;
                 }
             }
             Tok::PredicateEnd => {
-                self.close_to_brace(lo);
+                self.close_to_brace();
                 self.mode = Mode::Header;
             }
             Tok::Question => self.questions += 1,
             _ => {}
         }
-        if matches!(tok, Tok::Semi | Tok::LBrace | Tok::RBrace | Tok::Comma) {
-            self.questions = 0;
+        match tok {
+            Tok::Semi | Tok::LBrace | Tok::RBrace => (self.questions, self.statement) = (0, 0),
+            Tok::Comma => self.questions = 0,
+            _ => {}
         }
         if self.open.len() <= MAX_NESTING && self.questions <= MAX_NESTING {
             return true;
@@ -465,35 +476,21 @@ impl<'s, 'e> Lexer<'s, 'e> {
         self.open.push(Open { bracket, at });
     }
 
-    /// Closes the innermost `bracket`; brackets inside it that are still open are noted. A closing bracket without
-    /// an opening one changes nothing: the parser tells.
-    fn close(&mut self, bracket: char, at: usize) {
+    /// Closes the innermost `bracket` and what is open inside it. A closing bracket without an opening one changes
+    /// nothing: the parser tells.
+    fn close(&mut self, bracket: char) {
         let inner = self.open.iter().rposition(|open| open.bracket == bracket);
         // A brace encloses; a parenthesis behind it cannot close one before it.
         let brace = self.open.iter().rposition(|open| open.bracket == '{');
         if let Some(inner) = inner.filter(|&inner| brace.is_none_or(|brace| brace <= inner)) {
-            self.note_unclosed(inner + 1, at);
             self.open.truncate(inner);
         }
     }
 
     /// `;` ends every parenthesis: none of the language's holds statements.
-    fn close_to_brace(&mut self, at: usize) {
-        let keep = self
-            .open
-            .iter()
-            .rposition(|open| open.bracket == '{')
-            .map_or(0, |brace| brace + 1);
-        self.note_unclosed(keep, at);
-        self.open.truncate(keep);
-    }
-
-    fn note_unclosed(&mut self, from: usize, at: usize) {
-        if let Some(open) = self.open.get(from..).and_then(<[Open]>::last).copied() {
-            let at = self.span(at, at).lo;
-            let span = self.span(open.at, open.at + 1);
-            self.findings.unclosed.push((at, span));
-        }
+    fn close_to_brace(&mut self) {
+        let brace = self.open.iter().rposition(|open| open.bracket == '{');
+        self.open.truncate(brace.map_or(0, |brace| brace + 1));
     }
 
     fn starts_next_probe(&self) -> bool {
@@ -547,6 +544,15 @@ impl<'s, 'e> Lexer<'s, 'e> {
             self.end_early();
         }
         self.ended = true;
+    }
+
+    fn statement_too_large(&mut self) {
+        // Whoever has another mistake to mend needs not hear of this one.
+        if self.errors.get() == 0 {
+            let diag = lex_error::too_large(self.span(self.at, self.at), MAX_STATEMENT);
+            self.report(diag);
+        }
+        self.end_early();
     }
 
     /// Stops reading; the parser gets the braces that are open and keeps silent from here on.

@@ -7,6 +7,8 @@
 pub mod ast;
 pub mod codes;
 pub mod diag;
+pub mod dump;
+pub mod print;
 pub mod render;
 pub mod source;
 

@@ -46,7 +46,11 @@ pub fn parse(map: &SourceMap, file: FileId) -> Parsed {
     diags.extend(syntax_error::diagnostics(syntax, &findings, text, base));
     diags.sort_by_key(Diagnostic::primary_span);
     diags.dedup();
+    // Lexer and tree have a limit each; one of them is enough to hear of.
+    let mut deep = false;
+    diags.retain(|diag| diag.code != codes::TOO_DEEP || !std::mem::replace(&mut deep, true));
     if errors.get() >= MAX_ERRORS {
+        diags.truncate(MAX_ERRORS);
         let end = findings.tokens.last().map_or(base, |token| token.hi);
         diags.push(
             Diagnostic::error(

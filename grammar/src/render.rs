@@ -44,9 +44,16 @@ pub fn render_one(map: &SourceMap, diag: &Diagnostic, color: bool) -> String {
             .map(|()| String::from_utf8_lossy(out.get_ref()).into_owned())
     } else {
         term::emit_into_string(&config, &view, &diagnostic)
+            .map(|text| without_trailing_blanks(&text))
     };
     // Only writing or a range outside of its file can fail; neither can happen here, and the message matters most.
     text.unwrap_or_else(|_| format!("{}\n\n", headline(diag)))
+}
+
+/// The borders beside labels end in blanks, which nobody sees and every editor removes.
+fn without_trailing_blanks(text: &str) -> String {
+    let lines = text.split('\n').map(|line| line.trim_end_matches(' '));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The first line of a diagnostic: `error[NT1004]: message`.

@@ -74,12 +74,20 @@ pub(crate) fn diagnostics(
             .map(|end| findings.tokens.partition_point(|token| token.hi < end));
         last = Some(resumed.map_or(index, |resumed| resumed.max(index)));
         let silent = findings.silent.binary_search(&error.at.lo).is_ok()
-            || findings.silent_from.is_some_and(|from| error.at.lo >= from);
+            || findings
+                .silent_from
+                .is_some_and(|from| error.at_end || error.at.lo >= from);
         if calm && !silent {
             out.push(Found::new(error, index, findings, text, base).diagnostic());
         }
     }
     out
+}
+
+/// The text under a span; `text` starts at `base`.
+fn slice(text: &str, base: u32, span: Span) -> &str {
+    let range = span.lo.saturating_sub(base) as usize..span.hi.saturating_sub(base) as usize;
+    text.get(range).unwrap_or("")
 }
 
 /// One error with its surroundings.
@@ -93,8 +101,10 @@ struct Found<'a> {
     before_text: &'a str,
     /// Whether a line break stands between the two.
     new_line: bool,
-    /// A bracket that should have been closed by now.
-    unclosed: Option<Span>,
+    /// The tokens before it, and what their spans refer to.
+    tokens: &'a [Span],
+    text: &'a str,
+    base: u32,
 }
 
 impl<'a> Found<'a> {
@@ -105,10 +115,7 @@ impl<'a> Found<'a> {
         text: &'a str,
         base: u32,
     ) -> Found<'a> {
-        let source = |lo: u32, hi: u32| {
-            text.get((lo - base) as usize..(hi - base) as usize)
-                .unwrap_or("")
-        };
+        let source = |lo, hi| slice(text, base, Span::new(lo, hi));
         let before = index
             .checked_sub(1)
             .and_then(|index| findings.tokens.get(index))
@@ -120,11 +127,9 @@ impl<'a> Found<'a> {
             before_text: before.map_or("", |before| source(before.lo, before.hi)),
             new_line: before
                 .is_some_and(|before| source(before.hi, error.at.lo.max(before.hi)).contains('\n')),
-            unclosed: findings
-                .unclosed
-                .iter()
-                .find(|(at, _)| *at == error.at.lo)
-                .map(|(_, open)| *open),
+            tokens: findings.tokens.get(..index).unwrap_or(&[]),
+            text,
+            base,
         }
     }
 
@@ -143,7 +148,7 @@ impl<'a> Found<'a> {
             expected => format!("expected {expected}, found {found}"),
         };
         let mut diag = self.place(message);
-        if let Some(open) = self.unclosed {
+        if let Some(open) = self.unclosed() {
             diag = diag.also(open, "this is never closed");
         }
         match self.hint() {
@@ -154,7 +159,7 @@ impl<'a> Found<'a> {
 
     /// Marks the found token; or, where something is missing at the end of a line, that end.
     fn place(&self, message: String) -> Diagnostic {
-        let missing_end = self.new_line && (self.expects(";") || self.unclosed.is_some());
+        let missing_end = self.new_line && (self.expects(";") || self.expects(")"));
         match self.before {
             Some(before) if missing_end => {
                 let end = Span::new(before.hi, before.hi);
@@ -167,6 +172,25 @@ impl<'a> Found<'a> {
             }
             _ => Diagnostic::error(codes::UNEXPECTED_TOKEN, self.error.at, message),
         }
+    }
+
+    /// The bracket that should have been closed by now, where what was found shows that it was forgotten.
+    fn unclosed(&self) -> Option<Span> {
+        let forgotten = self.new_line || matches!(self.found, ";" | "{" | "}");
+        if !forgotten || !(self.expects(")") || self.expects("]")) {
+            return None;
+        }
+        let mut closed = 0usize;
+        for &token in self.tokens.iter().rev() {
+            match slice(self.text, self.base, token) {
+                ")" | "]" => closed += 1,
+                "(" | "[" if closed == 0 => return Some(token),
+                "(" | "[" => closed -= 1,
+                ";" | "{" | "}" => return None,
+                _ => {}
+            }
+        }
+        None
     }
 
     fn describe_found(&self) -> String {
@@ -184,10 +208,14 @@ impl<'a> Found<'a> {
     fn hint(&self) -> Option<String> {
         let operator_due = self.expects("&&");
         let hint = match self.found {
-            "=" if operator_due => "to compare write `==`; an assignment is a statement of its own",
+            // Not `operator_due`: the tables take `=` for the end of the operand and forget what else may follow.
+            "=" if !self.expects("number") => {
+                "to compare write `==`; an assignment is a statement of its own"
+            }
             "and" if operator_due => "write `&&`",
             "or" if operator_due => "write `||`",
             "not" if self.expects("!") => "write `!`",
+            _ if operator_due && self.before_text == "not" => "write `!`",
             "else" => "`else` follows the `}` of an `if`",
             "}" if self.expects("attach point") && !self.expects("{") => {
                 "this `}` closes nothing: remove it, or add the `{` it belongs to"
@@ -198,7 +226,7 @@ impl<'a> Found<'a> {
             _ if self.expects("{") && operator_due && self.before_text == ")" => {
                 "the body of an `if` needs braces: `if (…) { … }`"
             }
-            _ if self.expects("attach point") && self.expects("{") => {
+            _ if self.expects("/") && self.expects("{") => {
                 "a probe is written `kprobe:name /condition/ { statements }`; several names are separated by commas"
             }
             _ if self.expects("attach point") && self.error.expected.len() < 6 => {
@@ -228,13 +256,13 @@ fn describe(expected: &[String]) -> String {
     let has = |name: &str| names.contains(&name);
     let operand = has("number") && has("variable");
     let mut words: Vec<String> = Vec::new();
-    for name in [";", ",", ")", "]", ":"] {
+    for name in [";", ",", ")", "]", ":", "/"] {
         if has(name) && !(operand && name != ")" && name != "]") {
             words.push(format!("`{name}`"));
         }
     }
     if has("/ {") {
-        words.push("`/` and the body".to_string());
+        words.push("`/` before the body".to_string());
     }
     if operand && has("return") {
         words.push("a statement".to_string());
@@ -255,7 +283,9 @@ fn describe(expected: &[String]) -> String {
         ("identifier", "a name"),
         ("type name", "a type"),
     ];
-    if !operand {
+    if !operand && has("number") && has("string") {
+        words.push("a value".to_string());
+    } else if !operand {
         let is_type = has("struct");
         for (name, word) in single {
             if has(name) && !(is_type && name == "identifier") && (!has("}") || name == "variable")

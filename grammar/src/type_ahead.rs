@@ -10,6 +10,7 @@
 //!   expression, so `(pid) - 1` subtracts. Who means a cast there writes `(name)(-1)`.
 //! * The parentheses of `if (x)` hold a condition, never an unknown name's cast: `if (x) printf()` lacks its braces.
 
+use crate::ast::{TypeExpr, TypeSuffix};
 use crate::lexer::raw;
 use crate::token::Tok;
 
@@ -94,6 +95,14 @@ fn may_start_operand(tok: &Tok<'_>) -> bool {
             tok,
             Tok::Minus | Tok::Star | Tok::Amp | Tok::PlusPlus | Tok::MinusMinus
         )
+}
+
+/// Whether a type in parentheses is recognised as one whatever follows it.
+pub(crate) fn is_certain(ty: &TypeExpr) -> bool {
+    let pointer =
+        |suffix: &TypeSuffix| matches!(suffix, TypeSuffix::Pointer | TypeSuffix::Array(None));
+    let name = ty.name.name.as_str();
+    ty.tag.is_some() || ty.suffixes.iter().any(pointer) || is_type_name(name) || name.contains(' ')
 }
 
 /// Words of C that make up a type's name, alone or one after the other.
