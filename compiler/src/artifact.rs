@@ -571,7 +571,7 @@ impl Layout {
             Layout::InetAny => 24,
             Layout::Mac => 6,
             Layout::Tuple { size, .. } | Layout::Record { size, .. } => *size,
-            Layout::Array { elem, len } => elem.size() * *len,
+            Layout::Array { elem, len } => elem.size().saturating_mul(*len),
         }
     }
 

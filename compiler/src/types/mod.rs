@@ -3,6 +3,11 @@
 //! A [`Ty`] is a number in a [`Types`] table: equal types have equal numbers. Kernel structs, unions and enums stay what the
 //! kernel's BTF says and are referred to by id. `Poison` is the type of what has been reported; it silences follow-up errors.
 
+pub mod convert;
+pub mod layout;
+pub mod members;
+pub mod print;
+
 use std::collections::HashMap;
 
 use crate::artifact::StackMode;
