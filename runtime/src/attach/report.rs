@@ -1,0 +1,182 @@
+//! Targets that could not be attached, as diagnostics at their places in the script.
+//!
+//! In: problems, one per target. Out: errors, or with `missing_probes = warn` warnings about targets that are merely missing. The same
+//! problem of the whole host is told once.
+
+use nettrace_compiler::artifact::{Attach, MissingProbes, Target};
+use nettrace_grammar::codes::{self, Code};
+use nettrace_grammar::diag::Severity;
+use nettrace_grammar::{Diagnostic, Span};
+
+use super::Refusal;
+use crate::privilege;
+use crate::sys::SysError;
+
+/// More errors than this are counted, not shown.
+const MAX_SHOWN: usize = 10;
+
+/// Why a target cannot be attached.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// There is no such thing; names that resemble it.
+    Missing(Vec<String>),
+    /// Its module is not loaded.
+    ModuleNotLoaded(String),
+    /// It exists, and probes cannot be placed on it; why.
+    NotTraceable(String),
+    /// Several functions have this name.
+    Ambiguous,
+    /// The kernel's type information does not have it.
+    NoBtf,
+    /// Anything else.
+    Refused(SysError),
+}
+
+/// Collects problems.
+#[derive(Debug)]
+pub(crate) struct Report {
+    missing: MissingProbes,
+    diags: Vec<Diagnostic>,
+}
+
+impl Report {
+    pub(crate) fn new(missing: MissingProbes) -> Report {
+        Report {
+            missing,
+            diags: Vec::new(),
+        }
+    }
+
+    /// A target that was not attached.
+    pub(super) fn problem(&mut self, target: &Target, problem: Problem) {
+        let (code, diag) = describe(target, problem);
+        let skippable = [
+            codes::NO_SUCH_TARGET,
+            codes::MODULE_NOT_LOADED,
+            codes::NOT_TRACEABLE,
+            codes::AMBIGUOUS_TARGET,
+        ]
+        .contains(&code);
+        match self.missing {
+            MissingProbes::Ignore if skippable => {}
+            MissingProbes::Warn if skippable => {
+                let mut warning = diag;
+                warning.severity = Severity::Warning;
+                warning.code = codes::MISSING_TARGET;
+                warning.message = format!("`{}` is skipped: {}", target.probe, warning.message);
+                self.push(warning);
+            }
+            MissingProbes::Error if skippable => {
+                let hint = "`config = { missing_probes = warn }` goes on without it";
+                self.push(diag.help(hint));
+            }
+            _ => self.push(diag),
+        }
+    }
+
+    /// A program the kernel did not load.
+    pub(super) fn refused(&mut self, target: &Target, refusal: Refusal) {
+        match refusal {
+            Refusal::Sys(error) => {
+                self.push(privilege::refused(
+                    &format!("load the program of `{}`", target.probe),
+                    &error,
+                ));
+            }
+            Refusal::Verifier(diag) => self.push(*diag),
+        }
+    }
+
+    /// A problem of the whole host.
+    pub(super) fn host(&mut self, diag: Diagnostic) {
+        self.push(diag);
+    }
+
+    fn push(&mut self, diag: Diagnostic) {
+        // The same text at the same place, as when each of many targets is refused for the same reason.
+        if !self.diags.contains(&diag) {
+            self.diags.push(diag);
+        }
+    }
+
+    /// Warnings when there was no error, else everything.
+    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+        let (errors, warnings): (Vec<_>, Vec<_>) = self
+            .diags
+            .into_iter()
+            .partition(|d| d.severity == Severity::Error);
+        if errors.is_empty() {
+            return Ok(warnings);
+        }
+        let more = errors.len().saturating_sub(MAX_SHOWN);
+        let mut all = warnings;
+        all.extend(errors.into_iter().take(MAX_SHOWN));
+        if more > 0
+            && let Some(last) = all.last_mut()
+        {
+            last.notes
+                .push(format!("{more} more targets have problems"));
+        }
+        Err(all)
+    }
+}
+
+/// What a target is called in a sentence.
+fn subject(attach: &Attach) -> String {
+    match attach {
+        Attach::Kprobe { symbol, .. }
+        | Attach::Kretprobe { symbol, .. }
+        | Attach::Fentry { symbol, .. }
+        | Attach::Fexit { symbol, .. } => format!("function `{symbol}`"),
+        Attach::Tracepoint { category, event } => format!("tracepoint `{category}:{event}`"),
+        Attach::RawTracepoint { event, .. } => format!("raw tracepoint `{event}`"),
+        Attach::Begin | Attach::End | Attach::Interval { .. } => "probe".to_owned(),
+    }
+}
+
+fn describe(target: &Target, problem: Problem) -> (Code, Diagnostic) {
+    let span = Span::new(target.span.0, target.span.1);
+    let what = subject(&target.attach);
+    let diag = match problem {
+        Problem::Missing(similar) => {
+            let text = format!("this kernel has no {what}");
+            let diag = Diagnostic::error(codes::NO_SUCH_TARGET, span, text);
+            match similar.as_slice() {
+                [] => diag.help("`nettrace -l PATTERN` lists what there is"),
+                [one] => diag.help(format!("did you mean `{one}`?")),
+                several => diag.help(format!("similar: `{}`", several.join("`, `"))),
+            }
+        }
+        Problem::ModuleNotLoaded(module) => {
+            let text = format!("module `{module}` is not loaded");
+            Diagnostic::error(codes::MODULE_NOT_LOADED, span, text)
+                .note(format!("{what} is in it"))
+                .help(format!("modprobe {module}"))
+        }
+        Problem::NotTraceable(why) => {
+            let text = format!("{what} cannot be traced");
+            Diagnostic::error(codes::NOT_TRACEABLE, span, text)
+                .note(why)
+                .help("trace a function that calls it or that it calls")
+        }
+        Problem::Ambiguous => {
+            let text = format!("{what} exists more than once");
+            Diagnostic::error(codes::AMBIGUOUS_TARGET, span, text)
+                .note("several functions of this name are in the kernel, and it cannot tell which is meant")
+                .help("name the module (`kprobe:MODULE:FUNCTION`), or trace a function that calls it")
+        }
+        Problem::NoBtf => {
+            let text = format!("the kernel's type information does not have {what}");
+            Diagnostic::error(codes::NO_SUCH_TARGET, span, text)
+                .help("`kprobe` and `kretprobe` work without type information")
+        }
+        Problem::Refused(error) if error.is(&[libc::EPERM, libc::EACCES]) => {
+            privilege::refused(&format!("attach `{}`", target.probe), &error)
+        }
+        Problem::Refused(error) => {
+            let text = format!("`{}` cannot be attached", target.probe);
+            Diagnostic::error(codes::KERNEL_REFUSED, span, text).note(error.to_string())
+        }
+    };
+    (diag.code, diag)
+}

@@ -1,0 +1,73 @@
+//! The control map, mapped into our memory: the flag that lets programs record.
+//!
+//! In: the map's descriptor. Out: a word that programs read. Loss counters in the same map are read like any map's entries;
+//! writing the flag through the system call would overwrite them.
+
+use std::num::NonZeroUsize;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nettrace_compiler::artifact::CONTROL_ENABLED;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::sys::SysError;
+
+/// `BPF_F_MMAPABLE`, which the map must have.
+pub(crate) const MMAPABLE: u32 = 1 << 10;
+
+/// The mapped value.
+#[derive(Debug)]
+pub(crate) struct Control {
+    start: NonNull<libc::c_void>,
+    len: NonZeroUsize,
+}
+
+impl Control {
+    /// Maps the value of `size` bytes.
+    pub(crate) fn map(fd: BorrowedFd<'_>, size: u32) -> Result<Control, SysError> {
+        let words = (size as usize).max(CONTROL_ENABLED as usize + 8);
+        let len = NonZeroUsize::new(words.next_multiple_of(page_size()))
+            .ok_or_else(|| SysError::from_errno("mmap", libc::EINVAL))?;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
+        let start = unsafe {
+            mmap(
+                None,
+                len,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED,
+                fd,
+                0,
+            )
+        }
+        .map_err(|errno| SysError::from_errno("mmap", errno as i32))?;
+        Ok(Control { start, len })
+    }
+
+    /// Lets programs record, or stops them.
+    pub(crate) fn enable(&self, on: bool) {
+        // SAFETY: `map` made the mapping at least this long and page-aligned; the kernel's side is only ever read and written
+        // in whole words.
+        let flag = unsafe {
+            self.start
+                .byte_add(CONTROL_ENABLED as usize)
+                .cast::<AtomicU64>()
+                .as_ref()
+        };
+        flag.store(u64::from(on), Ordering::SeqCst);
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping that `map` made; no reference into it outlives `self`.
+        let _ = unsafe { munmap(self.start, self.len.get()) };
+    }
+}
+
+/// Bytes of a page.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: takes no pointers.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096).max(1)
+}

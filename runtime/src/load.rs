@@ -1,0 +1,355 @@
+//! Object to kernel: maps are created, programs verified, probes attached.
+//!
+//! In: the bytes of an object file and answers about the kernel's functions. Out: [`Loaded`], which goes through its life in this order:
+//! [`Loaded::load`], [`Loaded::check_host`], [`Loaded::run_begin`], [`Loaded::attach`], then (see [`Live`]) `detach` and `run_end`. Dropping
+//! it at any point leaves nothing in the kernel, and so does killing the process: nothing is ever pinned.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use aya::maps::{Map, MapData, RingBuf};
+use nettrace_compiler::artifact::{Attach, MapId, Plan, Program, ProgramId, Target};
+use nettrace_compiler::index::IndexVec;
+use nettrace_compiler::object;
+use nettrace_grammar::{Diagnostic, SourceMap, codes};
+
+use crate::attach::{self, KernelFunctions, Prepared, Report, Stop};
+use crate::code::{Code, Parsed};
+use crate::control::Control;
+use crate::live::{Entries, Live};
+use crate::maps::KernelMap;
+use crate::privilege::refused;
+use crate::sys::{self, SysError};
+
+/// How to load.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Adds the verifier's whole log to the message about a program it refused.
+    pub verifier_log: bool,
+}
+
+/// A script in the kernel.
+#[derive(Debug)]
+pub struct Loaded {
+    plan: Plan,
+    sources: SourceMap,
+    // Fields are dropped in this order: links before programs before maps.
+    links: Vec<OwnedFd>,
+    programs: IndexVec<ProgramId, Prepared>,
+    codes: IndexVec<ProgramId, Code>,
+    control: Option<Control>,
+    maps: IndexVec<MapId, KernelMap>,
+    btf: Option<OwnedFd>,
+    warnings: Vec<Diagnostic>,
+    options: LoadOptions,
+}
+
+impl Loaded {
+    /// Creates the maps and has the kernel verify every program. Nothing runs yet.
+    ///
+    /// # Errors
+    /// `BAD_OBJECT`, `NO_PRIVILEGE` and others about the host; `VERIFIER` on the script's line, one per program.
+    pub fn load(
+        elf: &[u8],
+        functions: &dyn KernelFunctions,
+        options: LoadOptions,
+    ) -> Result<Loaded, Vec<Diagnostic>> {
+        let one = |diag: Diagnostic| vec![diag];
+        let plan = object::read(elf).map_err(one)?;
+        let mut sources = SourceMap::new();
+        for (name, text) in &plan.sources {
+            sources.add(name.clone(), text.clone());
+        }
+        let parsed = Parsed::new(elf).map_err(one)?;
+        let btf = load_btf(&parsed.btf).map_err(one)?;
+        let maps = create_maps(&plan, &parsed, btf.as_ref()).map_err(one)?;
+        let control = map_control(&plan, &maps).map_err(one)?;
+        let codes = parsed.link(&plan, &maps, &sources).map_err(one)?;
+        let mut loaded = Loaded {
+            plan,
+            sources,
+            links: Vec::new(),
+            programs: IndexVec::new(),
+            codes,
+            control,
+            maps,
+            btf,
+            warnings: Vec::new(),
+            options,
+        };
+        loaded.prepare(functions)?;
+        Ok(loaded)
+    }
+
+    /// What the object says about itself.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The scripts that diagnostics point into.
+    pub fn sources(&self) -> &SourceMap {
+        &self.sources
+    }
+
+    /// Warnings since the last call: targets that were skipped.
+    pub fn take_warnings(&mut self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    fn prepare(&mut self, functions: &dyn KernelFunctions) -> Result<(), Vec<Diagnostic>> {
+        let mut report = Report::new(self.plan.settings.missing_probes);
+        let mut programs = IndexVec::new();
+        for (program, code) in self.plan.programs.iter().zip(self.codes.iter()) {
+            let loader = attach::Loader {
+                code,
+                btf: self.btf.as_ref().map(|fd| fd.as_fd()),
+                sources: &self.sources,
+                verifier_log: self.options.verifier_log,
+            };
+            programs.push(attach::prepare(program, &loader, functions, &mut report));
+        }
+        self.programs = programs;
+        self.warnings.extend(report.finish()?);
+        Ok(())
+    }
+
+    /// Whether this kernel has what the probes hang on at all (a tracing file system, kprobes). Before anything runs.
+    ///
+    /// # Errors
+    /// `NO_KPROBES`, `NO_TRACEFS`.
+    pub fn check_host(&self) -> Result<(), Vec<Diagnostic>> {
+        let mut problems = Vec::new();
+        for program in self.plan.programs.iter() {
+            if let Some(target) = program.targets.first()
+                && let Err(diag) = attach::check_host(target)
+                && !problems
+                    .iter()
+                    .any(|p: &Diagnostic| p.message == diag.message)
+            {
+                problems.push(diag);
+            }
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The consumer's side of the ring buffer; `None` when the script sends nothing.
+    ///
+    /// # Errors
+    /// `KERNEL_REFUSED` when it cannot be mapped.
+    pub fn ring(&self) -> Result<Option<RingBuf<MapData>>, Diagnostic> {
+        let Some(map) = self.plan.ring.and_then(|id| self.maps.get(id)) else {
+            return Ok(None);
+        };
+        let failed = |e: &dyn std::fmt::Display| {
+            Diagnostic::host(codes::KERNEL_REFUSED, "cannot map the ring buffer")
+                .note(e.to_string())
+                .help("a smaller one may fit: `config = { perf_rb_pages = 16 }`")
+        };
+        let fd = map.as_fd().try_clone_to_owned().map_err(|e| failed(&e))?;
+        let data = MapData::from_fd(fd).map_err(|e| failed(&e))?;
+        let ring = Map::from_map_data(data)
+            .and_then(RingBuf::try_from)
+            .map_err(|e| failed(&e))?;
+        Ok(Some(ring))
+    }
+
+    /// Runs the `begin` programs.
+    ///
+    /// # Errors
+    /// `KERNEL_REFUSED` when the kernel cannot run programs on request.
+    pub fn run_begin(&mut self) -> Result<(), Diagnostic> {
+        self.run_all(|attach| matches!(attach, Attach::Begin))
+    }
+
+    fn run_all(&self, which: impl Fn(&Attach) -> bool) -> Result<(), Diagnostic> {
+        for (id, program) in self.plan.programs.iter_enumerated() {
+            for target in program.targets.iter().filter(|t| which(&t.attach)) {
+                self.run_once(id, target)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_once(&self, id: ProgramId, target: &Target) -> Result<(), Diagnostic> {
+        let Some(Prepared::OnRequest(fd)) = self.programs.get(id) else {
+            return Ok(());
+        };
+        match sys::prog::run_raw_tracepoint(fd.as_fd()) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(refused(&format!("run `{}`", target.probe), &e)),
+        }
+    }
+
+    /// Attaches everything, then lets the programs record. Returns how many targets are attached.
+    ///
+    /// `stop` is asked again and again; once it says so, attaching ends early and what was attached is detached.
+    ///
+    /// # Errors
+    /// Targets that cannot be attached, on their places in the script; then nothing stays attached.
+    pub fn attach(
+        &mut self,
+        functions: &dyn KernelFunctions,
+        stop: Stop<'_>,
+    ) -> Result<Attached, Vec<Diagnostic>> {
+        let mut report = Report::new(self.plan.settings.missing_probes);
+        let mut attached = 0;
+        for ((id, program), code) in self.plan.programs.iter_enumerated().zip(self.codes.iter()) {
+            let loader = attach::Loader {
+                code,
+                btf: self.btf.as_ref().map(|fd| fd.as_fd()),
+                sources: &self.sources,
+                verifier_log: self.options.verifier_log,
+            };
+            let Some(prepared) = self.programs.get(id) else {
+                continue;
+            };
+            let outcome = attach::attach(program, prepared, &loader, functions, stop, &mut report);
+            attached += outcome.targets;
+            self.links.extend(outcome.links);
+            if stop() {
+                attach::close_all(std::mem::take(&mut self.links));
+                return Ok(Attached::Stopped);
+            }
+        }
+        match report.finish() {
+            Ok(warnings) => self.warnings.extend(warnings),
+            Err(problems) => {
+                attach::close_all(std::mem::take(&mut self.links));
+                return Err(problems);
+            }
+        }
+        if attached == 0 && self.plan.programs.iter().any(waits) {
+            let mut problems = std::mem::take(&mut self.warnings);
+            problems.push(
+                Diagnostic::host(codes::NO_SUCH_TARGET, "no probe is left to attach")
+                    .note("every target of the script is missing on this kernel")
+                    .help("`nettrace -l PATTERN` lists what there is"),
+            );
+            return Err(problems);
+        }
+        self.enable(true);
+        Ok(Attached::All(attached))
+    }
+
+    fn enable(&self, on: bool) {
+        if let Some(control) = &self.control {
+            control.enable(on);
+        }
+    }
+
+    fn with_map<T>(
+        &self,
+        id: MapId,
+        verb: &str,
+        action: impl Fn(&KernelMap) -> Result<T, SysError>,
+    ) -> Result<T, Diagnostic> {
+        let map = self.maps.get(id).ok_or_else(|| {
+            Diagnostic::host(codes::BAD_OBJECT, format!("the object has no map {id}"))
+        })?;
+        action(map).map_err(|e| {
+            let doing = format!("{verb} map `{}`", map_name(&self.plan, id));
+            refused(&doing, &e)
+        })
+    }
+}
+
+impl Live for Loaded {
+    fn entries(&mut self, map: MapId) -> Result<Entries, Diagnostic> {
+        self.with_map(map, "read", KernelMap::entries)
+    }
+
+    fn clear(&mut self, map: MapId) -> Result<(), Diagnostic> {
+        self.with_map(map, "clear", KernelMap::clear)
+    }
+
+    fn zero(&mut self, map: MapId) -> Result<(), Diagnostic> {
+        self.with_map(map, "zero", KernelMap::zero)
+    }
+
+    fn fire(&mut self, program: ProgramId, target: &Target) -> Result<(), Diagnostic> {
+        self.run_once(program, target)
+    }
+
+    /// Stops recording first. Links are closed side by side: each may wait until the kernel is done with it.
+    fn detach(&mut self) {
+        self.enable(false);
+        attach::close_all(std::mem::take(&mut self.links));
+    }
+
+    fn run_end(&mut self) -> Result<(), Diagnostic> {
+        self.run_all(|attach| matches!(attach, Attach::End))
+    }
+}
+
+/// What [`Loaded::attach`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// This many targets are attached (`begin`, `end` and `interval` included) and record.
+    All(usize),
+    /// Told to stop before the end; nothing is attached.
+    Stopped,
+}
+
+/// Whether the program needs something to attach to.
+fn waits(program: &Program) -> bool {
+    program
+        .targets
+        .iter()
+        .any(|t| !matches!(t.attach, Attach::Begin | Attach::End))
+}
+
+fn map_name(plan: &Plan, id: MapId) -> &str {
+    plan.maps.get(id).map_or("?", |map| {
+        map.script.as_ref().map_or(&map.symbol, |s| &s.name)
+    })
+}
+
+fn load_btf(section: &[u8]) -> Result<Option<OwnedFd>, Diagnostic> {
+    if section.is_empty() {
+        return Ok(None);
+    }
+    match sys::btf::load(section) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(e) => Err(refused("load programs into the kernel", &e)),
+    }
+}
+
+fn create_maps(
+    plan: &Plan,
+    parsed: &Parsed,
+    btf: Option<&OwnedFd>,
+) -> Result<IndexVec<MapId, KernelMap>, Diagnostic> {
+    plan.maps
+        .iter_enumerated()
+        .map(|(id, map)| {
+            let types = btf
+                .zip(parsed.map_types(&map.symbol))
+                .map(|(fd, (key, value))| (fd.as_fd(), key, value));
+            KernelMap::create(map, plan.control == Some(id), types).map_err(|e| {
+                let doing = format!("create map `{}`", map_name(plan, id));
+                refused(&doing, &e)
+            })
+        })
+        .collect()
+}
+
+fn map_control(
+    plan: &Plan,
+    maps: &IndexVec<MapId, KernelMap>,
+) -> Result<Option<Control>, Diagnostic> {
+    let Some(id) = plan.control else {
+        return Ok(None);
+    };
+    let (Some(map), Some(planned)) = (maps.get(id), plan.maps.get(id)) else {
+        return Ok(None);
+    };
+    Control::map(map.as_fd(), planned.value_size)
+        .map(Some)
+        .map_err(|e| refused("map the control map", &e))
+}
+
+#[cfg(test)]
+mod tests;
