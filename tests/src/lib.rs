@@ -5,6 +5,7 @@
 //! may say is described in `tests/README.md`.
 
 pub mod artifacts;
+pub mod bench;
 pub mod case;
 pub mod command;
 pub mod demo;

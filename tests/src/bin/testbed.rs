@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use libtest_mimic::Arguments;
 use nettrace_tests::setup::cache::Cache;
 use nettrace_tests::setup::kernels::{MATRIX, Series};
-use nettrace_tests::{artifacts, demo, progress, setup, suite};
+use nettrace_tests::{artifacts, bench, demo, progress, setup, suite};
 
 /// Real kernels for nettrace: sets up virtual machines, plays cases in them, shows the story they start from.
 #[derive(Parser)]
@@ -35,6 +35,11 @@ enum Command {
         /// The kernel to boot; also said where this machine could be traced
         #[arg(long)]
         kernel: Option<String>,
+    },
+    /// Measure nettrace beside bpftrace in the same boot and print a table
+    Bench {
+        /// The kernels; all without
+        kernels: Vec<String>,
     },
     /// Boot a kernel and run a shell command in it, with nettrace in its PATH
     Boot {
@@ -81,6 +86,14 @@ fn run(command: Command) -> Result<bool> {
         Command::Cases(args) => suite::run(args),
         Command::Demo { kernel } => {
             demo::conntrack_story(kernel.as_deref().map(series).transpose()?)
+        }
+        Command::Bench { kernels } => {
+            let chosen: Vec<Series> = kernels
+                .iter()
+                .map(|name| series(name))
+                .collect::<Result<_>>()?;
+            bench::run(if chosen.is_empty() { &MATRIX } else { &chosen })?;
+            Ok(true)
         }
         Command::Boot {
             kernel,

@@ -16,8 +16,9 @@ use anyhow::{Context, Result};
 use super::sandbox::Sandbox;
 use crate::wire::Message;
 
-/// The program whose processes get the signals; a pipeline's other members end by themselves.
-const SUBJECT: &str = "nettrace";
+/// The programs whose processes get the signals: the one under test and the one it is measured against.
+/// A pipeline's other members end by themselves.
+const SUBJECTS: [&str; 2] = ["nettrace", "bpftrace"];
 
 /// How often an ending process is looked at.
 const POLL: Duration = Duration::from_millis(3);
@@ -102,7 +103,7 @@ impl Process {
                 .split_whitespace()
                 .nth(2)
                 .and_then(|word| word.parse().ok());
-            if pgrp == Some(group) && name == SUBJECT {
+            if pgrp == Some(group) && SUBJECTS.contains(&name) {
                 kill(pid, signal);
             }
         }
