@@ -50,9 +50,7 @@ fn classify(
     if first && line.starts_with("#!") {
         return (DirectiveKind::Shebang, None);
     }
-    let rest = line.trim_start_matches('#').trim_start();
-    let name = crate::header::identifier(rest);
-    let argument = rest.get(name.len()..).unwrap_or("").trim();
+    let (name, argument) = split(line);
     let problem = match name {
         "include" => match included(argument) {
             Some(path) if !in_body => {
@@ -77,6 +75,22 @@ fn classify(
             .help("comments start with `//`"),
     };
     (DirectiveKind::Error, Some(problem))
+}
+
+/// The word behind `#`, and what follows it without a comment.
+pub(crate) fn split(line: &str) -> (&str, &str) {
+    let rest = line.trim_start_matches('#').trim_start();
+    let name = crate::header::identifier(rest);
+    let argument = rest.get(name.len()..).unwrap_or("");
+    let comment = argument
+        .find("//")
+        .into_iter()
+        .chain(argument.find("/*"))
+        .min();
+    let argument = argument
+        .get(..comment.unwrap_or(argument.len()))
+        .unwrap_or("");
+    (name, argument.trim())
 }
 
 fn not_yet(span: Span, name: &str) -> Diagnostic {

@@ -15,8 +15,9 @@
 
 use crate::ast::Directive;
 use crate::codes;
+use crate::condition::{Conditions, Verdict};
 use crate::diag::Diagnostic;
-use crate::not_yet::{self, Construct, Shape};
+use crate::not_yet::{self, Construct};
 use crate::source::Span;
 use crate::token::{LexError, Tok};
 use crate::type_ahead::{self, Before};
@@ -106,6 +107,7 @@ pub(crate) struct Lexer<'s, 'e> {
     previous: Option<Tok<'s>>,
     queue: VecDeque<(Tok<'s>, usize, usize)>,
     ended: bool,
+    conditions: Conditions,
     errors: &'e Cell<usize>,
     pub(crate) findings: Findings,
 }
@@ -137,6 +139,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
             previous: None,
             queue: VecDeque::new(),
             ended: false,
+            conditions: Conditions::default(),
             errors,
             findings: Findings::default(),
         }
@@ -210,6 +213,12 @@ impl<'s, 'e> Lexer<'s, 'e> {
             .is_some_and(|before| before.is_empty() || before == "\u{feff}");
         let line = line.trim_end();
         let span = self.span(lo, lo + line.len());
+        match self.conditions.read(line, span, self.rest()) {
+            Verdict::Other => {}
+            Verdict::Go => return,
+            Verdict::Skip(len) => return self.at += len,
+            Verdict::Wrong(diag) => return self.report(diag),
+        }
         let (directive, problem) = directive::read(line, span, first, self.mode != Mode::Header);
         self.findings.directives.push(directive);
         if let Some(problem) = problem {
@@ -423,7 +432,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
     fn pass_over(&mut self, construct: &Construct, lo: usize) -> Option<(Tok<'s>, usize, usize)> {
         let span = self.span(lo, self.at);
         self.report(construct.diagnostic(span));
-        self.at = skip_shape(self.text, lo, self.at, construct.shape);
+        self.at = not_yet::end(self.text, lo, self.at, construct.shape);
         let tok = construct.stands_for.clone()?;
         Some((tok, lo, self.at))
     }
@@ -584,48 +593,4 @@ impl<'s, 'e> Lexer<'s, 'e> {
 fn number_len(text: &str) -> usize {
     text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .unwrap_or(text.len())
-}
-
-/// Where a construct of that shape ends: it starts at `lo`, its first word ends at `at`.
-fn skip_shape(text: &str, lo: usize, at: usize, shape: Shape) -> usize {
-    match shape {
-        Shape::Word => at,
-        Shape::Semicolon => skip_until(text, at, |tok| *tok == Tok::Semi),
-        Shape::Parens => skip_until(text, at, |tok| *tok == Tok::RParen),
-        // A value block's brace has been read already.
-        Shape::Braces if text.get(lo..at) == Some("{") => {
-            skip_until(text, lo, |tok| *tok == Tok::RBrace)
-        }
-        Shape::Braces => skip_until(text, at, |tok| matches!(tok, Tok::RBrace | Tok::Semi)),
-        Shape::IfElse => {
-            let mut end = skip_until(text, at, |tok| *tok == Tok::RBrace);
-            while let Some(next) = raw(text, end)
-                && next.tok == Ok(Tok::Else)
-            {
-                end = skip_until(text, next.hi, |tok| *tok == Tok::RBrace);
-            }
-            end
-        }
-    }
-}
-
-/// The end of the first token outside of all brackets for which `stop` holds; or the start of a brace that closes
-/// more than was opened.
-fn skip_until(text: &str, from: usize, stop: impl Fn(&Tok<'_>) -> bool) -> usize {
-    let mut at = from;
-    let mut depth = 0usize;
-    while let Some(Lexeme { tok, lo, hi }) = raw(text, at) {
-        at = hi;
-        let Ok(tok) = tok else { continue };
-        match tok {
-            Tok::LBrace | Tok::LParen | Tok::LBracket => depth += 1,
-            Tok::RBrace | Tok::RParen | Tok::RBracket if depth == 0 => return lo,
-            Tok::RBrace | Tok::RParen | Tok::RBracket => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 && stop(&tok) {
-            return at;
-        }
-    }
-    text.len()
 }

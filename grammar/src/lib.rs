@@ -13,6 +13,7 @@ pub mod render;
 pub mod source;
 
 mod actions;
+mod condition;
 mod directive;
 mod escape;
 mod header;

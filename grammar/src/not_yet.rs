@@ -6,6 +6,7 @@
 
 use crate::codes;
 use crate::diag::Diagnostic;
+use crate::lexer::{Lexeme, raw};
 use crate::source::Span;
 use crate::token::Tok;
 
@@ -176,4 +177,48 @@ pub(crate) fn inside(
         Tok::Let if matches!(next, Some(Tok::Map(_))) => &MAP_STMT,
         _ => return None,
     })
+}
+
+/// Where a construct of that shape ends: it starts at `lo`, its first word ends at `at`.
+pub(crate) fn end(text: &str, lo: usize, at: usize, shape: Shape) -> usize {
+    match shape {
+        Shape::Word => at,
+        Shape::Semicolon => skip_until(text, at, |tok| *tok == Tok::Semi),
+        Shape::Parens => skip_until(text, at, |tok| *tok == Tok::RParen),
+        // A value block's brace has been read already.
+        Shape::Braces if text.get(lo..at) == Some("{") => {
+            skip_until(text, lo, |tok| *tok == Tok::RBrace)
+        }
+        Shape::Braces => skip_until(text, at, |tok| matches!(tok, Tok::RBrace | Tok::Semi)),
+        Shape::IfElse => {
+            let mut end = skip_until(text, at, |tok| *tok == Tok::RBrace);
+            while let Some(next) = raw(text, end)
+                && next.tok == Ok(Tok::Else)
+            {
+                end = skip_until(text, next.hi, |tok| *tok == Tok::RBrace);
+            }
+            end
+        }
+    }
+}
+
+/// The end of the first token outside of all brackets for which `stop` holds; or the start of a brace that closes
+/// more than was opened.
+fn skip_until(text: &str, from: usize, stop: impl Fn(&Tok<'_>) -> bool) -> usize {
+    let mut at = from;
+    let mut depth = 0usize;
+    while let Some(Lexeme { tok, lo, hi }) = raw(text, at) {
+        at = hi;
+        let Ok(tok) = tok else { continue };
+        match tok {
+            Tok::LBrace | Tok::LParen | Tok::LBracket => depth += 1,
+            Tok::RBrace | Tok::RParen | Tok::RBracket if depth == 0 => return lo,
+            Tok::RBrace | Tok::RParen | Tok::RBracket => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && stop(&tok) {
+            return at;
+        }
+    }
+    text.len()
 }

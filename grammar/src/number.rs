@@ -67,6 +67,9 @@ fn in_base(text: &str, base: u32) -> Result<u64, Problem> {
     if digits.bytes().all(|b| b == b'_') {
         return Err(Problem::NoDigits);
     }
+    if digits.ends_with('_') {
+        return Err(Problem::Tail(format!("_{tail}")));
+    }
     let Some(Suffix { factor: 1, max }) = suffix(tail) else {
         return Err(Problem::Tail(tail.to_string()));
     };
@@ -190,6 +193,7 @@ mod tests {
         let tail = |text: &str| Err(Problem::Tail(text.to_string()));
         assert_eq!(read("12abc"), tail("abc"));
         assert_eq!(read("1_"), tail("_"));
+        assert_eq!(read("0xf_"), tail("_"));
         assert_eq!(read("0x1fg"), tail("g"));
         assert_eq!(read("0b101"), tail("b101"));
         assert_eq!(read("5e"), tail("e"));

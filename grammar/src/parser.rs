@@ -43,7 +43,17 @@ pub fn parse(map: &SourceMap, file: FileId) -> Parsed {
     let mut findings = lexer.findings;
     script.directives = std::mem::take(&mut findings.directives);
     diags.append(&mut findings.diags);
+    let unread = !syntax.is_empty();
     diags.extend(syntax_error::diagnostics(syntax, &findings, text, base));
+    if unread && diags.is_empty() {
+        // Errors are only held back behind others, so this is not reached; but a hole in the tree must never go unsaid.
+        let all = Span::new(base, base + text.len() as u32);
+        diags.push(Diagnostic::error(
+            codes::UNEXPECTED_TOKEN,
+            all,
+            "the script cannot be read",
+        ));
+    }
     diags.sort_by_key(Diagnostic::primary_span);
     diags.dedup();
     // Lexer and tree have a limit each; one of them is enough to hear of.

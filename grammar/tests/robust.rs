@@ -17,7 +17,12 @@ fn all_stages(script: &str) -> Vec<Diagnostic> {
     map.add("before.nt", "begin { }");
     let file = map.add("s.nt", script);
     let parsed = parse(&map, file);
-    dump::ast(&parsed.script);
+    let tree = dump::ast(&parsed.script);
+    let holes = tree.lines().any(|line| line.trim() == "error");
+    assert!(
+        !holes || !parsed.diags.is_empty(),
+        "a hole in the tree that nobody was told of:\n{script}"
+    );
     print::script(&parsed.script, &map);
     let text = render::render(&map, &parsed.diags, false);
     assert!(text.len() < 60_000, "{} bytes of errors", text.len());
