@@ -4,6 +4,8 @@
 //! `print`. `//~` in a script marks the line that an error must point at, `//~^` the line above; every error needs a
 //! mark. `BLESS=1 cargo test -p nettrace-grammar --test cases` writes the stages anew; read the difference before you commit it.
 
+#![allow(clippy::disallowed_methods, reason = "the cases are files")]
+
 use nettrace_grammar::{Parsed, SourceMap, dump, parse, print, render};
 use std::collections::BTreeSet;
 use std::path::Path;

