@@ -104,21 +104,45 @@ impl Checker {
             known: Vec::new(),
             constant: BTreeMap::new(),
         };
-        for inst in before.blocks.iter().flat_map(|block| &block.insts) {
-            checker.originals.push(inst.op);
-            let symbol = match inst.op {
-                MOp::Def { known, .. } => Some(checker.intern(known)),
-                _ => None,
-            };
-            let constant = &mut checker.constant;
-            inst.op.defs(|reg| {
-                let entry = constant.entry(reg).or_insert(symbol);
-                if *entry != symbol {
-                    *entry = None;
-                }
-            });
+        let insts = || before.blocks.iter().flat_map(|block| &block.insts);
+        checker.originals = insts().map(|inst| inst.op).collect();
+        // Copies of a constant are constant as well: assume the best and repeat until nothing contradicts.
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for inst in insts() {
+                changed |= checker.find_constants(&inst.op);
+            }
         }
         checker
+    }
+
+    /// Takes one instruction into account; tells whether anything new was learnt.
+    fn find_constants(&mut self, op: &MOp) -> bool {
+        let value = match *op {
+            MOp::Nop => return false,
+            MOp::Def { known, .. } => Some(self.intern(known)),
+            MOp::Mov { src, .. } => match self.constant.get(&src) {
+                Some(&value) => value,
+                // Arguments are written by nobody; others will be, later.
+                None if src.is_fixed() => None,
+                None => return false,
+            },
+            _ => None,
+        };
+        let constant = &mut self.constant;
+        let mut changed = false;
+        op.defs(|reg| {
+            let entry = constant.entry(reg).or_insert_with(|| {
+                changed = true;
+                value
+            });
+            if *entry != value && entry.is_some() {
+                *entry = None;
+                changed = true;
+            }
+        });
+        changed
     }
 
     fn intern(&mut self, known: Known) -> u32 {
