@@ -192,3 +192,173 @@ fn first<'r>(fields: &'r [Field], record: &'r [u8]) -> Result<Value<'r>, DecodeE
         None => Err(DecodeError::Short { need: 1, have: 0 }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nettrace_compiler::artifact::{Layout, MapKind, Stored};
+
+    use super::*;
+    use crate::testing::{
+        FakeLive, I64, U64, event, format, padded, plan, printed, program, script_map, sink,
+        with_symbols, words,
+    };
+
+    /// Carries out the records; returns results, messages, what happened to maps, the exit code.
+    fn play(
+        plan: &Plan,
+        live: &mut FakeLive,
+        records: &[Vec<u8>],
+    ) -> (String, String, Option<i32>) {
+        let mut sink = sink();
+        let mut events = Dispatcher::new(plan, &mut sink).expect("a good plan");
+        events.names = with_symbols(Names::new(plan));
+        for record in records {
+            events.record(record, live);
+        }
+        let exit = events.exit_code();
+        let (output, messages) = printed(sink);
+        (output, messages, exit)
+    }
+
+    #[test]
+    fn printf_and_print() {
+        let mut plan = plan(vec![program("p", &["begin"])]);
+        let mark = Action::Printf {
+            format: format("mark=%d from %s\n"),
+        };
+        let e0 = event(&mut plan, mark, &[I64, Layout::KSym]);
+        let e1 = event(
+            &mut plan,
+            Action::PrintValue,
+            &[crate::testing::tuple(&[U64, U64])],
+        );
+        let records = [
+            words(&[e0, 5, 0xffffffff81000100]),
+            words(&[e1, 1, 2]),
+            words(&[e0, u64::MAX, 0]),
+        ];
+        let (output, messages, exit) = play(&plan, &mut FakeLive::default(), &records);
+        assert_eq!(output, "mark=5 from ip_output\n(1, 2)\nmark=-1 from 0x0\n");
+        assert_eq!((messages.as_str(), exit), ("", None));
+    }
+
+    #[test]
+    fn maps_are_printed_cleared_and_zeroed() {
+        let mut plan = plan(vec![program("p", &["begin"])]);
+        let map = plan.maps.push(script_map(
+            "@hits",
+            MapKind::Hash,
+            Some(U64),
+            Stored::Plain(U64),
+        ));
+        let print = event(
+            &mut plan,
+            Action::PrintMap {
+                map,
+                top: 1,
+                div: 10,
+            },
+            &[],
+        );
+        let clear = event(&mut plan, Action::Clear { map }, &[]);
+        let zero = event(&mut plan, Action::Zero { map }, &[]);
+        let mut live = FakeLive::default();
+        live.fill(
+            1,
+            &[(&words(&[1]), &words(&[50])), (&words(&[2]), &words(&[70]))],
+        );
+        let records = [words(&[print]), words(&[clear]), words(&[zero])];
+        let (output, messages, _) = play(&plan, &mut live, &records);
+        assert_eq!(output, "@hits[2]: 7\n");
+        assert_eq!(messages, "");
+        assert_eq!(live.log, ["clear m1", "zero m1"]);
+    }
+
+    #[test]
+    fn join_prints_as_many_strings_as_were_sent() {
+        let mut plan = plan(vec![program("p", &["begin"])]);
+        let text = Layout::Str { cap: 8 };
+        let join = Action::Join {
+            separator: ", ".to_string(),
+        };
+        let e0 = event(&mut plan, join, &[U64, text.clone(), text.clone(), text]);
+        let record = |count: u64| {
+            let mut bytes = words(&[e0, count]);
+            ["curl", "-s", "x"]
+                .iter()
+                .for_each(|s| bytes.extend(padded(s, 8)));
+            bytes
+        };
+        let records = [record(0), record(2), record(3), record(u64::MAX)];
+        let (output, _, _) = play(&plan, &mut FakeLive::default(), &records);
+        assert_eq!(output, "\ncurl, -s\ncurl, -s, x\ncurl, -s, x\n");
+    }
+
+    #[test]
+    fn nothing_happens_after_exit() {
+        let mut plan = plan(vec![program("p", &["begin"])]);
+        let exit = event(&mut plan, Action::Exit, &[I64]);
+        let say = event(
+            &mut plan,
+            Action::Printf {
+                format: format("hello %d\n"),
+            },
+            &[I64],
+        );
+        let records = [
+            words(&[say, 1]),
+            words(&[exit, 0x103]),
+            words(&[say, 2]),
+            words(&[exit, 9]),
+        ];
+        let (output, _, code) = play(&plan, &mut FakeLive::default(), &records);
+        assert_eq!(output, "hello 1\n");
+        assert_eq!(code, Some(3), "the low 8 bits");
+    }
+
+    #[test]
+    fn damaged_records_are_told_and_the_rest_goes_on() {
+        let mut plan = plan(vec![program("p", &["begin"])]);
+        let e0 = event(
+            &mut plan,
+            Action::Printf {
+                format: format("%d\n"),
+            },
+            &[I64],
+        );
+        let records = [
+            vec![1, 2, 3],
+            words(&[77, 1]),
+            words(&[e0]),
+            words(&[e0, 4]),
+        ];
+        let (output, messages, _) = play(&plan, &mut FakeLive::default(), &records);
+        assert_eq!(output, "4\n");
+        for expected in [
+            "error[NT9001]: cannot read an event: a record of 3 bytes has no event id\n",
+            "error[NT9001]: cannot read an event: there is no event 77\n",
+            "error[NT9001]: cannot read an event: event e0 has 8 bytes instead of 16\n",
+        ] {
+            assert!(messages.contains(expected), "{messages}");
+        }
+        let many = vec![vec![0]; 1000];
+        let (_, messages, _) = play(&plan, &mut FakeLive::default(), &many);
+        assert_eq!(messages.matches("NT9001").count(), 5);
+    }
+
+    #[test]
+    fn time_is_printed_as_strftime_has_it() {
+        let mut plan = plan(vec![program("p", &["begin"])]);
+        let time = |format: &str| Action::Time {
+            format: format.to_string(),
+        };
+        let percent = event(&mut plan, time("100%% "), &[]);
+        let empty = event(&mut plan, time(""), &[]);
+        let year = event(&mut plan, time("%Y\n"), &[]);
+        let records = [words(&[percent]), words(&[empty]), words(&[year])];
+        let (output, _, _) = play(&plan, &mut FakeLive::default(), &records);
+        let year = output.strip_prefix("100% ").expect("the first format");
+        let year: u32 = year.trim_end().parse().expect("a year");
+        assert!(year >= 2026, "{year}");
+    }
+}

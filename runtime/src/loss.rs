@@ -75,3 +75,52 @@ fn describe(program: &Program) -> String {
         [first, rest @ ..] => format!("{} and {} more", first.probe, rest.len()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{plan, program, words};
+
+    fn lost(probe: &str, events: u64) -> Lost {
+        Lost {
+            probe: probe.to_string(),
+            events,
+        }
+    }
+
+    #[test]
+    fn only_increases_are_told_and_totals_add_up() {
+        let programs = vec![
+            program("a", &["kprobe:nf_ct_delete"]),
+            program(
+                "b",
+                &["kprobe:ip_output", "kprobe:ip_rcv", "kprobe:tcp_v4_rcv"],
+            ),
+        ];
+        let mut losses = Losses::new(&plan(programs));
+        // The enable flag, then the counters.
+        assert_eq!(losses.update(&words(&[1, 0, 0]), 24), []);
+        assert_eq!(
+            losses.update(&words(&[1, 3, 0]), 24),
+            [lost("kprobe:nf_ct_delete", 3)]
+        );
+        let both = [
+            lost("kprobe:nf_ct_delete", 2),
+            lost("kprobe:ip_output and 2 more", 7),
+        ];
+        assert_eq!(losses.update(&words(&[1, 5, 7]), 24), both);
+        assert_eq!(losses.update(&words(&[1, 5, 7]), 24), []);
+        let totals = [
+            lost("kprobe:nf_ct_delete", 5),
+            lost("kprobe:ip_output and 2 more", 7),
+        ];
+        assert_eq!(losses.totals(), totals);
+    }
+
+    #[test]
+    fn a_short_control_map_loses_nothing() {
+        let mut losses = Losses::new(&plan(vec![program("a", &["begin"])]));
+        assert_eq!(losses.update(&[], 0), []);
+        assert_eq!(losses.update(&[1; 11], 16), []);
+    }
+}

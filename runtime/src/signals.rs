@@ -46,9 +46,8 @@ impl Signals {
         self.stops.get() > 1
     }
 
-    /// Whether SIGUSR1 came since the last time.
+    /// Whether SIGUSR1 came since the last time, as far as [`Signals::stop_requested`] has seen.
     pub fn take_dump_request(&self) -> bool {
-        self.collect();
         self.dump.replace(false)
     }
 

@@ -1,7 +1,9 @@
 //! Hand-made records, plans and programs for this crate's tests.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 
 use nettrace_compiler::artifact::*;
 use nettrace_compiler::index::Id;
@@ -210,6 +212,10 @@ pub(crate) fn spec(bytes: u8, conversion: Conversion) -> Spec {
 pub(crate) struct FakeLive {
     pub(crate) maps: BTreeMap<u32, Entries>,
     pub(crate) log: Vec<String>,
+    /// Where `fire` and `run_end` put the records that their programs send.
+    pub(crate) ring: ListRing,
+    pub(crate) on_fire: VecDeque<Vec<u8>>,
+    pub(crate) on_end: Vec<Vec<u8>>,
 }
 
 impl FakeLive {
@@ -239,6 +245,7 @@ impl Live for FakeLive {
     fn fire(&mut self, program: ProgramId, target: &Target) -> Result<(), Diagnostic> {
         self.log
             .push(format!("fire p{} {}", program.index(), target.probe));
+        self.ring.send(self.on_fire.pop_front());
         Ok(())
     }
     fn detach(&mut self) {
@@ -246,17 +253,25 @@ impl Live for FakeLive {
     }
     fn run_end(&mut self) -> Result<(), Diagnostic> {
         self.log.push("end".to_string());
+        self.ring.send(self.on_end.drain(..));
         Ok(())
     }
 }
 
-/// Records from a list.
-#[derive(Default)]
-pub(crate) struct ListRing(pub(crate) VecDeque<Vec<u8>>);
+/// Records from a list that its clones share.
+#[derive(Clone, Default)]
+pub(crate) struct ListRing(Rc<RefCell<VecDeque<Vec<u8>>>>);
+
+impl ListRing {
+    pub(crate) fn send(&self, records: impl IntoIterator<Item = Vec<u8>>) {
+        self.0.borrow_mut().extend(records);
+    }
+}
 
 impl Ring for ListRing {
     fn next_record(&mut self, each: &mut dyn FnMut(&[u8])) -> bool {
-        self.0.pop_front().is_some_and(|record| {
+        let record = self.0.borrow_mut().pop_front();
+        record.is_some_and(|record| {
             each(&record);
             true
         })

@@ -156,3 +156,157 @@ pub(crate) fn script_maps(plan: &Plan) -> impl Iterator<Item = MapId> {
         .map(MapId::new)
         .filter(|id| plan.maps.get(*id).is_some_and(|map| map.script.is_some()))
 }
+
+#[cfg(test)]
+mod tests {
+    use nettrace_compiler::artifact::{EventId, MapKind};
+
+    use super::*;
+    use crate::testing::{I64, U64, event, format, plan, program, script_map};
+
+    fn good() -> Plan {
+        let mut plan = plan(vec![program("p", &["begin"])]);
+        plan.maps.push(script_map(
+            "@m",
+            MapKind::PercpuHash,
+            Some(U64),
+            Stored::Count,
+        ));
+        event(
+            &mut plan,
+            Action::Printf {
+                format: format("%d %d\n"),
+            },
+            &[I64, U64],
+        );
+        event(
+            &mut plan,
+            Action::PrintMap {
+                map: MapId(1),
+                top: 0,
+                div: 0,
+            },
+            &[],
+        );
+        plan
+    }
+
+    /// Damages a good plan and returns what is said about it.
+    fn complaint(damage: impl FnOnce(&mut Plan)) -> String {
+        let mut plan = good();
+        damage(&mut plan);
+        let diag = check(&plan).expect_err("the damage must be found");
+        diag.message.replace("the object's plan is damaged: ", "")
+    }
+
+    fn layout_complaint(layout: Layout) -> String {
+        complaint(|plan| plan.events[EventId(0)].fields[0].layout = layout)
+    }
+
+    #[test]
+    fn a_good_plan_passes() {
+        assert_eq!(check(&good()), Ok(()));
+    }
+
+    #[test]
+    fn another_version() {
+        assert_eq!(
+            complaint(|plan| plan.version = 99),
+            "version 99 instead of 1"
+        );
+    }
+
+    #[test]
+    fn ids_of_nothing() {
+        assert_eq!(
+            complaint(|plan| plan.ring = Some(MapId(9))),
+            "there is no map m9"
+        );
+        let clear = |map| Action::Clear { map: MapId(map) };
+        let of = |action| complaint(|plan| plan.events[EventId(1)].action = action);
+        assert_eq!(of(clear(7)), "event e1: there is no map m7");
+        assert_eq!(of(clear(0)), "event e1: m0 is not a map of the script");
+        assert_eq!(of(Action::Exit), "event e1: no field");
+    }
+
+    #[test]
+    fn formats_and_fields_must_agree() {
+        let more = Piece::Value(crate::testing::spec(
+            4,
+            nettrace_compiler::artifact::Conversion::Hex,
+        ));
+        let text = complaint(|plan| {
+            if let Action::Printf { format } = &mut plan.events[EventId(0)].action {
+                format.push(more);
+            }
+        });
+        assert_eq!(text, "event e0: 2 fields for 3 conversions");
+        assert_eq!(
+            complaint(|plan| plan.events[EventId(0)].size = 16),
+            "event e0: a field ends at byte 24 of 16"
+        );
+    }
+
+    #[test]
+    fn layouts_that_cannot_be() {
+        assert_eq!(
+            layout_complaint(Layout::Int {
+                bytes: 3,
+                signed: true
+            }),
+            "event e0: an integer of 3 bytes"
+        );
+        let bits = Layout::Bits {
+            bytes: 1,
+            shift: 6,
+            width: 3,
+            signed: false,
+        };
+        assert_eq!(
+            layout_complaint(bits),
+            "event e0: a bit-field ends at byte 9 of 8"
+        );
+        let nothing = Layout::Literal {
+            text: String::new(),
+        };
+        let array = Layout::Array {
+            elem: Box::new(nothing),
+            len: u32::MAX,
+        };
+        assert_eq!(layout_complaint(array), "event e0: an array of nothing");
+        let inner = Layout::Array {
+            elem: Box::new(U64),
+            len: u32::MAX,
+        };
+        assert!(layout_complaint(inner).starts_with("event e0: a value ends at byte"));
+        let huge = Layout::Stack {
+            user: true,
+            frames: u32::MAX,
+            mode: nettrace_compiler::artifact::StackMode::Raw,
+        };
+        assert!(layout_complaint(huge).starts_with("event e0: a value ends at byte"));
+    }
+
+    #[test]
+    fn histograms_that_cannot_be() {
+        let of = |value| {
+            complaint(|plan| {
+                if let Some(script) = &mut plan.maps[MapId(1)].script {
+                    script.value = value;
+                }
+            })
+        };
+        assert_eq!(
+            of(Stored::Hist { bits: 40 }),
+            "map m1: a histogram of 40 bits"
+        );
+        assert_eq!(
+            of(Stored::Hist { bits: 0 }),
+            "map m1: its value ends at byte 528 of 8"
+        );
+        let lhist = |min, max, step| of(Stored::Lhist { min, max, step });
+        assert_eq!(lhist(0, 10, 0), "map m1: a histogram from 0 to 10 by 0");
+        assert_eq!(lhist(10, 0, 1), "map m1: a histogram from 10 to 0 by 1");
+        assert!(lhist(i64::MIN, i64::MAX, 1).starts_with("map m1: a histogram from"));
+    }
+}

@@ -47,3 +47,30 @@ pub fn write_time(out: &mut Vec<u8>, format: &str, seconds: i64) {
         room *= 4;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(format: &str, seconds: i64) -> String {
+        let mut out = Vec::new();
+        write_time(&mut out, format, seconds);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn formats() {
+        // Minutes and seconds are the same in every time zone of whole hours; the epoch's second is so everywhere.
+        assert_eq!(show("%S", 1_700_000_000), "20");
+        assert_eq!(show("", 0), "");
+        assert_eq!(show("no conversion", 0), "no conversion");
+        assert_eq!(show("%%H", 0), "%H");
+        assert_eq!(show("a\0b", 0), "");
+    }
+
+    #[test]
+    fn long_texts_fit() {
+        let format = "x".repeat(5000) + "%S";
+        assert_eq!(show(&format, 7), "x".repeat(5000) + "07");
+    }
+}

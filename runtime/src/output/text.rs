@@ -6,8 +6,8 @@
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use nettrace_grammar::Diagnostic;
-use nettrace_grammar::diag::Severity;
+use nettrace_grammar::render::render_one;
+use nettrace_grammar::{Diagnostic, SourceMap};
 
 use super::stream::Output;
 use super::value::{write_display, write_failure, write_key, write_result, write_value};
@@ -109,20 +109,9 @@ impl<O: Output, M: Write> Sink for TextSink<O, M> {
     }
 
     fn problem(&mut self, diag: &Diagnostic) {
-        let severity = match diag.severity {
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
-        self.message(format_args!(
-            "{severity}[{}]: {}\n",
-            diag.code, diag.message
-        ));
-        for note in &diag.notes {
-            self.message(format_args!("  = note: {note}\n"));
-        }
-        for help in &diag.help {
-            self.message(format_args!("  = help: {help}\n"));
-        }
+        // Nothing at run time points into the script.
+        let text = render_one(&SourceMap::new(), diag, false);
+        self.message(format_args!("{text}"));
     }
 
     fn end(&mut self) {

@@ -552,4 +552,19 @@ ffffffffc0a10080 t dup\t[nf_conntrack]
     fn the_table_stays_small() {
         assert_eq!(size_of::<Entry>(), 16);
     }
+
+    /// The running kernel, where its symbols may be seen.
+    #[test]
+    fn the_running_kernel_has_symbols() {
+        let table = match File::open(KALLSYMS).map(Table::read) {
+            Ok(Ok(table)) => table,
+            hidden => return eprintln!("skipped: {KALLSYMS} shows no addresses: {hidden:?}"),
+        };
+        let [place] = table.places(b"__x64_sys_openat")[..] else {
+            return eprintln!("skipped: not an x86-64 kernel");
+        };
+        let symbol = table.lookup(place.address + 1).expect("a symbol");
+        assert_eq!(symbol.offset, 1);
+        assert_eq!(table.lookup(place.address + 1), Some(symbol));
+    }
 }

@@ -321,3 +321,6 @@ fn start_timers(plan: &Plan) -> nix::Result<Vec<Timer<'_>>> {
     }
     Ok(timers)
 }
+
+#[cfg(test)]
+mod tests;

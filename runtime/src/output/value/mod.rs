@@ -243,3 +243,6 @@ fn write_user_frames(
         out.push(b'\n');
     }
 }
+
+#[cfg(test)]
+mod tests;
