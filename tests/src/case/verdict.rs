@@ -12,8 +12,8 @@ use super::section::{replace_body, split};
 use super::{Case, Check, CheckKind, Stream, pattern};
 use crate::wire::Outcome;
 
-/// Words on stderr by which nettrace tells that events were lost.
-const LOSS: &str = "lost ";
+/// Words on stderr by which nettrace tells that events were lost: as it happens, and at the end.
+const LOSSES: [&str; 2] = ["Lost ", "lost event count"];
 
 impl Case {
     /// Holds `outcome`, which came from `kernel`, against the expectations.
@@ -33,7 +33,10 @@ impl Case {
                 .filter_map(|check| complaint(check, outcome)),
         );
         if !self.wanted.losses_allowed
-            && let Some(line) = outcome.stderr.lines().find(|line| line.contains(LOSS))
+            && let Some(line) = outcome
+                .stderr
+                .lines()
+                .find(|line| LOSSES.iter().any(|words| line.contains(words)))
         {
             complaints.push(format!("events were lost: {line}"));
         }
@@ -186,7 +189,7 @@ mod tests {
     #[test]
     fn every_complaint_is_told() {
         let case = case("x\n---- expect\na\n---- reject stderr\nb\n---- stdout\nq\n");
-        let mut outcome = outcome("z\n", "b\nlost 3 events\n", 1);
+        let mut outcome = outcome("z\n", "b\nLost 3 events (begin)\n", 1);
         outcome.problems.push("left behind: a map".to_owned());
         let report = case.judge("6.1", &outcome).unwrap_err();
         for part in [
@@ -221,7 +224,7 @@ mod tests {
 
     #[test]
     fn losses_can_be_allowed() {
-        let lossy = outcome("a\n", "lost 3 events\n", 0);
+        let lossy = outcome("a\n", "WARNING: Total lost event count: 3\n", 0);
         assert_eq!(
             case("x\n---- expect\na\n---- allow losses\n").judge("6.1", &lossy),
             Ok(())

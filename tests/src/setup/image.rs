@@ -123,7 +123,7 @@ pub fn ext4(dir: &Path, image: &Path) -> Result<()> {
 }
 
 /// The first digits of the file's SHA-256.
-fn content_key(file: &Path) -> Result<String> {
+pub(super) fn content_key(file: &Path) -> Result<String> {
     Ok(output(std::process::Command::new("sha256sum").arg(file))?
         .chars()
         .take(12)

@@ -79,7 +79,7 @@ impl Series {
     /// # Errors
     /// When a package cannot be found or fetched, or lacks what a kernel package should hold.
     pub fn set_up(self, cache: &Cache) -> Result<Kernel> {
-        let recipe = format!("{self:?} {EARLY_MODULES:?} layout 1");
+        let recipe = format!("{self:?} {EARLY_MODULES:?} layout 2");
         let dir = cache.part(&format!("kernel-{}", self.name), &recipe, |work| {
             step(format_args!("kernel {}: fetching and unpacking", self.name));
             let apt = Apt::of(cache, self.release)?;
@@ -105,7 +105,8 @@ impl Series {
     }
 }
 
-/// Turns an unpacked package into the part's layout; returns the kernel's release as the part's key.
+/// Turns an unpacked package into the part's layout; returns the part's key: release and contents, because
+/// a release is sometimes built again under its old name.
 fn arrange(unpacked: &Path, into: &Path) -> Result<String> {
     // Where /lib is a link to /usr/lib, as newer packages assume, everything ends up in one place.
     let modules = ["usr/lib/modules", "lib/modules"]
@@ -143,7 +144,10 @@ fn arrange(unpacked: &Path, into: &Path) -> Result<String> {
     )?;
     collect_early(&root, &release, &into.join("early"))?;
     image::ext4(&modules_here, &into.join("modules.ext4"))?;
-    Ok(release)
+    Ok(format!(
+        "{release}-{}",
+        image::content_key(&into.join("vmlinuz"))?
+    ))
 }
 
 /// Copies the early modules into `into` as `00-name.ko`, `01-name.ko`, … in loading order, decompressed,
