@@ -198,7 +198,7 @@ mod tests {
             "lacks `a`",
             "forbids",
             "differs",
-            "lost 3 events",
+            "Lost 3 events",
         ] {
             assert!(report.contains(part), "{part} is not in:\n{report}");
         }
