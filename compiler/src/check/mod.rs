@@ -1,23 +1,60 @@
 //! Types every expression; the only place that reports a script's mistakes.
 //!
-//! In: the syntax tree, resolved targets, the kernel. Out: [`crate::typed::Program`] or errors in the sink.
+//! In: the syntax tree, the kernel, options. Out: [`typed::Program`] or errors in the sink.
+//!
+//! A variable or map has one type, the join of everything stored in it, earlier uses included. The same checking code therefore
+//! runs over the script until no type grows any more, with its messages thrown away, and then once for real.
 
-use std::ops::RangeInclusive;
+use std::collections::HashMap;
 
-use nettrace_grammar::ast;
-use nettrace_grammar::{Diagnostic, Sink, Span};
+use nettrace_grammar::{Diagnostic, Reported, Sink, Span, ast, codes};
 
-use crate::artifact::Settings;
-use crate::builtins::Builtin;
+use crate::artifact::{MissingProbes, Settings};
+use crate::index::{Id, IndexVec};
 use crate::kernel::Kernel;
-use crate::probes::{ContextKind, ProbeKind};
-use crate::typed::{Call, Expr, ExprKind, Extra, Limits};
-use crate::types::{Ty, Types};
+use crate::probes::ProbeKind;
+use crate::resolve::{self, Group, Resolver, Source};
+use crate::typed::{self, Limits, VarId};
+use crate::types::Types;
 
+mod access;
 pub(crate) mod arguments;
+mod assign;
+mod binary;
+mod call;
+mod cast;
+mod convert;
+mod expr;
 pub(crate) mod fold;
 pub(crate) mod format;
+mod infer;
 pub(crate) mod maps;
+mod print;
+mod shape;
+mod state;
+mod stmt;
+mod unary;
+mod vars;
+mod written;
+
+pub use call::CallSite;
+pub use print::print;
+
+use state::{MapTable, Stored, VarState};
+
+/// What a compilation is told beside the script.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Positional parameters: `$1` is the first.
+    pub params: Vec<String>,
+    /// Overrides the script's own `missing_probes`.
+    pub missing_probes: Option<MissingProbes>,
+    /// Options of the config block from outside, name and value; they win over the script's.
+    pub config: Vec<(String, String)>,
+}
+
+/// As many passes as types can reasonably take to settle: each pass widens at least one, and a type widens a few times only.
+const MAX_PASSES: usize = 200;
 
 /// The state of checking one probe body.
 pub struct Checker<'a> {
@@ -26,120 +63,291 @@ pub struct Checker<'a> {
     pub(crate) kind: &'static ProbeKind,
     pub(crate) settings: &'a Settings,
     pub(crate) limits: Limits,
+    params: &'a [String],
+    group: &'a Group,
+    maps: &'a mut MapTable,
+    /// The variables of this body; those of earlier passes keep their number and type.
+    vars: &'a mut IndexVec<VarId, VarState>,
+    /// How many of them this pass has come to.
+    declared: usize,
+    scopes: Vec<HashMap<String, VarId>>,
     sink: &'a mut Sink,
+    /// Messages count; types are settled.
+    last_pass: bool,
+    /// A type grew in this pass.
+    grew: bool,
+    /// The next call may be an aggregation: it stands alone on the right of an assignment to a map.
+    aggregate_allowed: bool,
 }
 
-/// A use of a builtin: `name(args)`, or `name` without arguments.
-pub struct CallSite<'a> {
-    /// The row.
-    pub(crate) row: &'static Builtin,
-    /// The name as written.
-    pub(crate) name: &'a ast::Ident,
-    /// The arguments.
-    pub(crate) args: &'a [ast::Expr],
-    /// The whole call.
-    pub(crate) span: Span,
+/// Checks a script for a kernel.
+///
+/// # Errors
+/// The script has a mistake, which is in the sink.
+pub fn check(
+    script: &ast::Script,
+    kernel: &dyn Kernel,
+    options: &Options,
+    sink: &mut Sink,
+) -> Result<typed::Program, Reported> {
+    let mut config = resolve::config::read(script.config.as_ref(), &options.config, sink);
+    if let Some(missing) = options.missing_probes {
+        config.settings.missing_probes = missing;
+    }
+    let mut bodies = bodies(script, kernel, options, &config, sink);
+    let mut state = Whole {
+        types: Types::new(),
+        maps: MapTable::default(),
+    };
+    let context = Context {
+        kernel,
+        options,
+        config: &config,
+    };
+    settle(&context, &mut state, &mut bodies, sink)?;
+    let mut probes = Vec::new();
+    for body in &mut bodies {
+        let mut own = Sink::new();
+        probes.extend(context.body(&mut state, body, &mut own, true).0);
+        add_new(sink, own);
+    }
+    let maps = finish_maps(&state.maps);
+    sink.check()?;
+    number_targets(&mut probes);
+    Ok(typed::Program {
+        types: state.types,
+        maps,
+        probes,
+        settings: config.settings,
+        limits: config.limits,
+    })
 }
 
-impl CallSite<'_> {
-    /// The call as a typed expression.
-    pub(crate) fn call(&self, ty: Ty, args: Vec<Expr>, extra: Extra) -> Expr {
-        let call = Call {
-            builtin: self.row,
-            args,
-            extra,
+/// A body of the script as it is compiled for one group of targets.
+struct Body<'a> {
+    probe: &'a ast::Probe,
+    group: Group,
+    vars: IndexVec<VarId, VarState>,
+}
+
+/// What all bodies share.
+struct Whole {
+    types: Types,
+    maps: MapTable,
+}
+
+struct Context<'a> {
+    kernel: &'a dyn Kernel,
+    options: &'a Options,
+    config: &'a resolve::config::Configuration,
+}
+
+/// Resolves all attach points. A script that has none left is an error.
+fn bodies<'a>(
+    script: &'a ast::Script,
+    kernel: &dyn Kernel,
+    options: &Options,
+    config: &resolve::config::Configuration,
+    sink: &mut Sink,
+) -> Vec<Body<'a>> {
+    let mut bodies = Vec::new();
+    let errors_before = sink.check().is_err();
+    for probe in &script.probes {
+        let mut resolver = Resolver {
+            kernel,
+            sink,
+            missing: config.settings.missing_probes,
+            max_probes: config.max_probes,
+            params: &options.params,
         };
-        Expr {
-            kind: ExprKind::Call(call),
-            ty,
-            span: self.span,
+        let groups = resolve::probe(&mut resolver, probe);
+        bodies.extend(groups.into_iter().map(|group| Body {
+            probe,
+            group,
+            vars: IndexVec::new(),
+        }));
+    }
+    let only_ends = bodies.iter().all(|b| b.group.kind.name == "end");
+    if !errors_before && only_ends && sink.check().is_ok() {
+        match script.probes.iter().find(|p| !bodies.iter().any(|b| std::ptr::eq(b.probe, *p))) {
+            Some(probe) => {
+                let message = "no probe is left to attach";
+                sink.error(Diagnostic::error(codes::NO_SUCH_TARGET, header(probe), message));
+            }
+            None if bodies.is_empty() => {
+                let message = "the script has no probe";
+                let help = "a script needs one at least: `begin { … }`, `kprobe:FUNCTION { … }`";
+                sink.error(Diagnostic::host(codes::UNEXPECTED_TOKEN, message).help(help));
+            }
+            None => {}
         }
+    }
+    bodies
+}
+
+/// The attach points of a probe, without its body.
+fn header(probe: &ast::Probe) -> Span {
+    probe
+        .attach_points
+        .iter()
+        .map(|p| p.span)
+        .reduce(Span::to)
+        .unwrap_or(probe.span)
+}
+
+/// Runs passes until no type grows.
+fn settle(
+    context: &Context<'_>,
+    state: &mut Whole,
+    bodies: &mut [Body<'_>],
+    sink: &mut Sink,
+) -> Result<(), Reported> {
+    for _ in 0..MAX_PASSES {
+        let mut grew = false;
+        for body in bodies.iter_mut() {
+            let mut muted = Sink::new();
+            grew |= context.body(state, body, &mut muted, false).1;
+        }
+        if !grew {
+            return Ok(());
+        }
+    }
+    let message = "the types of this script do not settle";
+    Err(sink.error(Diagnostic::host(codes::INTERNAL, message).note("found in check::settle")))
+}
+
+impl Context<'_> {
+    /// Checks one body once: the typed probe, if there is no mistake in it, and whether a type grew.
+    fn body(
+        &self,
+        state: &mut Whole,
+        body: &mut Body<'_>,
+        sink: &mut Sink,
+        last_pass: bool,
+    ) -> (Option<typed::Probe>, bool) {
+        let mut checker = Checker {
+            kernel: self.kernel,
+            types: &mut state.types,
+            kind: body.group.kind,
+            settings: &self.config.settings,
+            limits: self.config.limits,
+            params: &self.options.params,
+            group: &body.group,
+            maps: &mut state.maps,
+            vars: &mut body.vars,
+            declared: 0,
+            scopes: Vec::new(),
+            sink,
+            last_pass,
+            grew: false,
+            aggregate_allowed: false,
+        };
+        let checked = checker.probe(body.probe);
+        let grew = checker.grew;
+        let typed = checked.and_then(|(predicate, stmts)| {
+            Some(typed::Probe {
+                kind: body.group.kind,
+                targets: body.group.targets.clone(),
+                vars: finish_vars(&body.vars)?,
+                predicate,
+                body: stmts,
+                span: body.probe.span,
+            })
+        });
+        (typed, grew)
     }
 }
 
-#[allow(unused_variables, dead_code)]
 impl Checker<'_> {
+    /// A target's description, for messages: the first of the group.
+    fn target_name(&self) -> &str {
+        self.group.targets.first().map_or("", |t| t.probe.as_str())
+    }
+
+    fn source(&self) -> &Source {
+        &self.group.source
+    }
+
     pub(crate) fn report(&mut self, diag: Diagnostic) {
         self.sink.error(diag);
     }
+
     pub(crate) fn warn(&mut self, diag: Diagnostic) {
         self.sink.warn(diag);
     }
+
+    /// Reports an error with nothing but a message.
+    fn error(&mut self, code: nettrace_grammar::codes::Code, span: Span, message: impl Into<String>) {
+        self.report(Diagnostic::error(code, span, message));
+    }
+
+    /// Adds a help line with names that resemble a misspelt one.
     pub(crate) fn suggest(&self, diag: Diagnostic, names: &[String]) -> Diagnostic {
-        diag
+        resolve::suggest(diag, names)
     }
-    pub(crate) fn expect_args(
-        &mut self,
-        site: &CallSite<'_>,
-        count: RangeInclusive<usize>,
-    ) -> Option<()> {
-        None
-    }
-    pub(crate) fn word(&mut self, arg: &ast::Expr, what: &str, words: &[&str]) -> Option<usize> {
-        None
-    }
-    pub(crate) fn is_word(&self, arg: &ast::Expr) -> bool {
-        false
-    }
-    pub(crate) fn literal_text(&mut self, arg: &ast::Expr, what: &str) -> Option<String> {
-        None
-    }
-    pub(crate) fn literal_number(
-        &mut self,
-        arg: &ast::Expr,
-        what: &str,
-        range: RangeInclusive<i64>,
-    ) -> Option<i64> {
-        None
-    }
-    pub(crate) fn address(&mut self, arg: &ast::Expr) -> Option<Expr> {
-        None
-    }
-    pub(crate) fn only_in(&mut self, kinds: &[ContextKind], what: &str, span: Span) -> Option<()> {
-        None
-    }
-    pub(crate) fn expr(&mut self, e: &ast::Expr) -> Option<Expr> {
-        None
-    }
-    pub(crate) fn expect_printable(&mut self, value: &Expr, at: &ast::Expr) -> Option<()> {
-        None
-    }
-    pub(crate) fn decay(&mut self, value: Expr) -> Expr {
-        value
-    }
-    pub(crate) fn bad_argument(&mut self, at: &ast::Expr, ty: Ty, message: &str) {}
-    pub(crate) fn integer(&mut self, arg: &ast::Expr, to: Ty, what: &str) -> Option<Expr> {
-        None
-    }
-    pub(crate) fn positional_text(&mut self, arg: &ast::Expr) -> Option<Vec<u8>> {
-        None
-    }
-    pub(crate) fn string(&mut self, text: Vec<u8>, span: Span) -> Expr {
-        Expr {
-            kind: ExprKind::Str(text),
-            ty: Types::POISON,
-            span,
+
+    /// Names of the kernel that resemble a misspelt one; only looked for when the message counts.
+    fn similar(&self, what: crate::kernel::Similar, name: &str) -> Vec<String> {
+        match self.last_pass {
+            true => self.kernel.similar(what, name),
+            false => Vec::new(),
         }
     }
-    pub(crate) fn pointer(&mut self, arg: &ast::Expr, what: &str) -> Option<Expr> {
-        None
+}
+
+/// The variables of a body; `None` when one has no type, which has been reported.
+fn finish_vars(vars: &IndexVec<VarId, VarState>) -> Option<IndexVec<VarId, typed::Var>> {
+    vars.iter()
+        .map(|v| {
+            Some(typed::Var {
+                name: v.name.clone(),
+                // Declared and never used with a value: any type does.
+                ty: v.ty.as_ref().map_or(Types::I64, |t| t.ty),
+                span: v.span,
+            })
+        })
+        .collect()
+}
+
+/// The maps of the program. Those without a value are only ever printed or cleared, which has been reported.
+fn finish_maps(table: &MapTable) -> IndexVec<typed::ScriptMapId, typed::Map> {
+    table
+        .maps
+        .iter()
+        .map(|m| typed::Map {
+            name: m.name.clone(),
+            key: m.key.as_ref().map(|k| k.ty),
+            value: match &m.value {
+                Some(Stored::Plain(t)) => typed::MapValue::Plain(t.ty),
+                Some(Stored::Aggregate(a)) => typed::MapValue::Aggregate(*a),
+                None => typed::MapValue::Plain(Types::POISON),
+            },
+            span: m.span,
+        })
+        .collect()
+}
+
+/// Gives every target its cookie: its number over all programs.
+fn number_targets(probes: &mut [typed::Probe]) {
+    let targets = probes.iter_mut().flat_map(|p| p.targets.iter_mut());
+    for (number, target) in targets.enumerate() {
+        target.cookie = number as u64;
     }
-    pub(crate) fn array_behind(&self, address: &Expr) -> Option<u32> {
-        None
+}
+
+/// Adds the diagnostics that are not there yet: the groups of one probe share their mistakes.
+fn add_new(sink: &mut Sink, own: Sink) {
+    for diag in own.into_sorted() {
+        let known = sink
+            .diagnostics()
+            .iter()
+            .any(|d| d.code == diag.code && d.primary_span() == diag.primary_span());
+        if !known {
+            sink.extend([diag]);
+        }
     }
-    pub(crate) fn size_of(&self, ty: Ty) -> Option<u32> {
-        None
-    }
-    pub(crate) fn deref(&mut self, value: Expr) -> Expr {
-        value
-    }
-    pub(crate) fn is_int_like(&self, ty: Ty) -> bool {
-        false
-    }
-    pub(crate) fn convert(&mut self, value: Expr, ty: Ty) -> Expr {
-        value
-    }
-    pub(crate) fn summand(&mut self, arg: &ast::Expr) -> Option<(Expr, bool)> {
-        None
-    }
+}
+
+fn var_id(index: usize) -> VarId {
+    VarId::new(index)
 }

@@ -1,0 +1,184 @@
+//! Types of variables and maps as they grow: the join of everything that is stored.
+//!
+//! In: two types. Out: the smallest that holds the values of both, or nothing. A literal that is not negative has no sign of its
+//! own: it takes the sign of what it meets.
+
+use crate::typed::{Expr, ExprKind};
+use crate::types::{Ty, Type, Types};
+
+/// Whether the sign of an integer is still open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Flex {
+    /// It is not, or the type is no integer.
+    Fixed,
+    /// Only literals that are not negative so far.
+    Free,
+    /// Per element of a tuple.
+    Tuple(Vec<Flex>),
+}
+
+/// A type so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inferred {
+    pub(crate) ty: Ty,
+    pub(crate) flex: Flex,
+}
+
+impl Inferred {
+    /// A type that is not open.
+    pub(crate) fn fixed(ty: Ty) -> Inferred {
+        Inferred {
+            ty,
+            flex: Flex::Fixed,
+        }
+    }
+
+    /// The type of a value.
+    pub(crate) fn of(value: &Expr, types: &Types) -> Inferred {
+        Inferred {
+            ty: value.ty,
+            flex: flex(value, types),
+        }
+    }
+}
+
+/// How open the type of an expression is.
+fn flex(value: &Expr, types: &Types) -> Flex {
+    match &value.kind {
+        ExprKind::Int(n) if *n >= 0 && is_signed_int(types, value.ty) => Flex::Free,
+        ExprKind::Tuple(items) => Flex::Tuple(items.iter().map(|e| flex(e, types)).collect()),
+        _ => Flex::Fixed,
+    }
+}
+
+/// Whether this is a literal whose sign is open.
+pub(crate) fn is_free(value: &Expr, types: &Types) -> bool {
+    flex(value, types) == Flex::Free
+}
+
+fn is_signed_int(types: &Types, ty: Ty) -> bool {
+    matches!(types.get(ty), Type::Int { signed: true, .. })
+}
+
+/// Width and sign of an integer or enum.
+pub(crate) fn int_shape(types: &Types, ty: Ty) -> Option<(u8, bool)> {
+    match *types.get(ty) {
+        Type::Int { bytes, signed } | Type::Enum { bytes, signed, .. } => Some((bytes, signed)),
+        _ => None,
+    }
+}
+
+/// The integer type that holds the values of both.
+pub(crate) fn promote_ints(a: (u8, bool), a_free: bool, b: (u8, bool), b_free: bool) -> (u8, bool) {
+    let larger = a.0.max(b.0);
+    if a.1 == b.1 {
+        return (larger, a.1);
+    }
+    match (a_free, b_free) {
+        (true, false) => return (larger, b.1),
+        (false, true) => return (larger, a.1),
+        _ => {}
+    }
+    let (signed, unsigned) = if a.1 { (a.0, b.0) } else { (b.0, a.0) };
+    if signed > unsigned {
+        (signed, true)
+    } else {
+        ((2 * larger).min(8), true)
+    }
+}
+
+/// The type that holds values of both, if there is one.
+pub(crate) fn promote(types: &mut Types, a: &Inferred, b: &Inferred) -> Option<Inferred> {
+    if a == b {
+        return Some(a.clone());
+    }
+    if let (Some(x), Some(y)) = (int_shape(types, a.ty), int_shape(types, b.ty)) {
+        let (a_free, b_free) = (a.flex == Flex::Free, b.flex == Flex::Free);
+        if a.ty == b.ty {
+            return Some(Inferred::fixed(a.ty));
+        }
+        let (bytes, signed) = promote_ints(x, a_free, y, b_free);
+        let flex = if a_free && b_free { Flex::Free } else { Flex::Fixed };
+        return Some(Inferred {
+            ty: Types::int(bytes, signed),
+            flex,
+        });
+    }
+    let joined = match (types.get(a.ty).clone(), types.get(b.ty).clone()) {
+        (x, y) if x == y && !matches!(x, Type::Tuple(_)) => return Some(Inferred::fixed(a.ty)),
+        (Type::Str { cap: x }, Type::Str { cap: y }) => Type::Str { cap: x.max(y) },
+        (Type::Buf { cap: x }, Type::Buf { cap: y }) => Type::Buf { cap: x.max(y) },
+        (Type::Inet { .. } | Type::InetAny, Type::Inet { .. } | Type::InetAny) => Type::InetAny,
+        (
+            Type::Stack { user, frames, mode },
+            Type::Stack {
+                user: other_user,
+                frames: other_frames,
+                mode: other_mode,
+            },
+        ) if user == other_user && mode == other_mode => Type::Stack {
+            user,
+            frames: frames.max(other_frames),
+            mode,
+        },
+        (Type::Tuple(x), Type::Tuple(y)) if x.len() == y.len() => {
+            return promote_tuples(types, (x, &a.flex), (y, &b.flex));
+        }
+        _ => return None,
+    };
+    Some(Inferred::fixed(types.intern(joined)))
+}
+
+fn promote_tuples(types: &mut Types, a: (Vec<Ty>, &Flex), b: (Vec<Ty>, &Flex)) -> Option<Inferred> {
+    let element = |(items, flex): &(Vec<Ty>, &Flex), i: usize| {
+        let flex = match flex {
+            Flex::Tuple(all) => all.get(i).cloned().unwrap_or(Flex::Fixed),
+            _ => Flex::Fixed,
+        };
+        items.get(i).map(|&ty| Inferred { ty, flex })
+    };
+    let mut items = Vec::new();
+    let mut flexes = Vec::new();
+    for i in 0..a.0.len() {
+        let joined = promote(types, &element(&a, i)?, &element(&b, i)?)?;
+        items.push(joined.ty);
+        flexes.push(joined.flex);
+    }
+    let ty = types.intern(Type::Tuple(items));
+    Some(Inferred {
+        ty,
+        flex: Flex::Tuple(flexes),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_widen_as_the_manual_says() {
+        // (a, is it a literal, b, is it a literal) -> result
+        let rows = [
+            ((1, false), false, (4, false), false, (4, false)),
+            ((4, true), false, (2, true), false, (4, true)),
+            ((1, true), true, (8, false), false, (8, false)),
+            ((8, true), false, (4, false), false, (8, true)),
+            ((4, true), false, (4, false), false, (8, true)),
+            ((8, true), false, (8, false), false, (8, true)),
+            ((1, true), false, (2, false), false, (4, true)),
+        ];
+        for (a, a_free, b, b_free, expected) in rows {
+            assert_eq!(promote_ints(a, a_free, b, b_free), expected, "{a:?} {b:?}");
+            assert_eq!(promote_ints(b, b_free, a, a_free), expected, "{b:?} {a:?}");
+        }
+    }
+
+    #[test]
+    fn strings_take_the_larger_room_and_numbers_never_become_strings() {
+        let mut types = Types::new();
+        let short = Inferred::fixed(types.intern(Type::Str { cap: 4 }));
+        let long = Inferred::fixed(types.intern(Type::Str { cap: 16 }));
+        assert_eq!(promote(&mut types, &short, &long), Some(long.clone()));
+        assert_eq!(promote(&mut types, &short, &Inferred::fixed(Types::U8)), None);
+    }
+}

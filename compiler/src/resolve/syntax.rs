@@ -1,0 +1,103 @@
+//! An attach point's text to its parts: `kprobe:nf_conntrack:nf_ct_*` to three.
+//!
+//! In: the text as written, positional parameters. Out: parts with their places. Quoted parts keep special characters; `$1` is
+//! replaced by the first positional parameter.
+
+use nettrace_grammar::{Diagnostic, Span, ast, codes};
+
+use super::{Part, Resolver, whole};
+
+/// The parts between the colons; `None` after reporting.
+pub(super) fn parts(r: &mut Resolver<'_>, point: &ast::AttachPoint) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut quoted = false;
+    for (at, c) in point.text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            ':' if !quoted => {
+                parts.push(part(r, point, start, at)?);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if quoted {
+        let diag = Diagnostic::error(
+            codes::BAD_PROBE,
+            point.span,
+            "a quote of this probe has no end",
+        );
+        r.error(diag);
+        return None;
+    }
+    parts.push(part(r, point, start, point.text.len())?);
+    Some(parts)
+}
+
+fn part(r: &mut Resolver<'_>, point: &ast::AttachPoint, start: usize, end: usize) -> Option<Part> {
+    let text = point.text.get(start..end).unwrap_or("");
+    let lo = point.span.lo.saturating_add(start as u32).min(point.span.hi);
+    let span = Span::new(lo, lo.saturating_add(text.len() as u32).min(point.span.hi));
+    let text = insert_params(r, text, span)?;
+    Some(Part {
+        text: text.replace('"', "").trim().to_string(),
+        span,
+    })
+}
+
+/// Replaces `$N` by the parameter.
+fn insert_params(r: &mut Resolver<'_>, text: &str, span: Span) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let tail = &rest[at + 1..];
+        let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = tail.split_at(digits);
+        let param = number
+            .parse::<usize>()
+            .ok()
+            .and_then(|n| n.checked_sub(1))
+            .and_then(|n| r.params.get(n));
+        match param {
+            Some(value) => out.push_str(value),
+            None => {
+                let message = format!("this probe needs the parameter `${number}`, which was not given");
+                let help = "parameters follow the script on the command line";
+                r.error(Diagnostic::error(codes::BAD_PROBE, span, message).help(help));
+                return None;
+            }
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// A number as attach points write it: decimal or `0x` hexadecimal.
+pub(super) fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// Reports a probe that is not written as its kind wants it.
+pub(super) fn bad_form(r: &mut Resolver<'_>, point: &ast::AttachPoint, usage: &str, message: String) {
+    let span = whole(point).span;
+    r.error(Diagnostic::error(codes::BAD_PROBE, span, message).help(format!("the form is `{usage}`")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_of_attach_points() {
+        assert_eq!(number("0x10"), Some(16));
+        assert_eq!(number("12"), Some(12));
+        assert_eq!(number("0x"), None);
+        assert_eq!(number("-1"), None);
+    }
+}
