@@ -14,5 +14,6 @@ pub mod kernel;
 pub mod lower;
 pub mod object;
 pub mod probes;
+pub mod resolve;
 pub mod typed;
 pub mod types;

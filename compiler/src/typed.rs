@@ -3,7 +3,9 @@
 //! Every name is resolved, every expression has a type, every conversion is written out, constants are folded.
 //! * Arithmetic (`Binary`) has two operands of the same 64-bit integer or pointer type (the right one of a shift may differ);
 //!   pointer arithmetic is already scaled. Signedness is in the operator.
-//! * `Cast` is the only conversion between scalars; between values in memory it changes a string's capacity only.
+//! * `Cast` is the only conversion between scalars. Between values in memory it changes the capacity of a string, buffer or stack,
+//!   takes bytes as they are (string and array of one size), or adds the family to an address (`Inet` to `InetAny`). An integer and an
+//!   array convert into each other by their bytes in memory; an array that is larger is padded with zeros.
 //! * A *place* is an expression that denotes memory: `Deref`, `Member`, `Element`, `Context(Memory)`, and `Var`, `Map` of a memory type.
 //!   Types in memory are `Record`, `Array`, `Str`, `Buf`, `Tuple`, `Stack`, `Inet`, `InetAny`, `Mac`, `USym`; all others are scalars (64-bit values).
 //! * Variables have one type for the whole script and exist once per probe; all start as zero.
@@ -192,6 +194,8 @@ pub enum ExprKind {
     Not(Box<Expr>),
     /// `c ? a : b`; the condition is `Bool`, both arms have the type of the whole (or `Void`).
     Ternary(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `a ?: b`: the first operand, evaluated once, unless it is zero. Both are scalars of the type of the whole.
+    Either(Box<Expr>, Box<Expr>),
     /// Conversion from the operand's type to the expression's. To `Bool`: not equal to zero.
     Cast(Box<Expr>),
     /// `++`, `--` of a `Var` or `Map` (atomic): adds `delta` (scaled for pointers); the value is the new one when `prefix`.

@@ -19,6 +19,7 @@ mod symbols;
 mod task;
 mod time;
 
+pub(crate) use context::register_number;
 pub use known::{Elsewhere, elsewhere};
 
 /// How a builtin is written.

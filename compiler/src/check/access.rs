@@ -5,14 +5,18 @@ use nettrace_grammar::{Diagnostic, Span, ast, codes};
 use super::Checker;
 use super::fold;
 use super::infer::int_shape;
-use crate::kernel::similar;
 use crate::resolve::is_args;
 use crate::typed::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty, Type, Types};
 
 impl Checker<'_> {
     /// `base.field`, `base->field`
-    pub(super) fn field(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Option<Expr> {
+    pub(super) fn field(
+        &mut self,
+        base: &ast::Expr,
+        field: &ast::Ident,
+        span: Span,
+    ) -> Option<Expr> {
         if is_args(base) {
             return super::arguments::named(self, field, span);
         }
@@ -27,7 +31,7 @@ impl Checker<'_> {
             return None;
         };
         let Some(found) = self.find_member(id, &field.name) else {
-            self.unknown_field(&record, field);
+            self.unknown_member(record.ty, field);
             return None;
         };
         let mut ty = found.ty;
@@ -55,26 +59,10 @@ impl Checker<'_> {
         let mut diag = Diagnostic::error(codes::UNKNOWN_FIELD, value.span, message);
         let address = int_shape(self.types, value.ty).is_some();
         if address || self.pointee(value.ty) == Some(Types::VOID) {
-            diag = diag.help("cast it to a pointer to the struct you know it is: `((struct sock *)x)->field`");
+            diag = diag.help(
+                "cast it to a pointer to the struct you know it is: `((struct sock *)x)->field`",
+            );
         }
-        self.report(diag);
-    }
-
-    fn unknown_field(&mut self, record: &Expr, field: &ast::Ident) {
-        let ty = self.show(record.ty);
-        let message = format!("{ty} has no field `{}`", field.name);
-        let diag = Diagnostic::error(codes::UNKNOWN_FIELD, field.span, message);
-        let diag = match self.last_pass {
-            false => diag,
-            true => {
-                let names = self.member_names(record.ty);
-                let near = similar::nearest(&field.name, &names);
-                match near.is_empty() {
-                    true => diag.help(format!("its fields are {}", list(&names))),
-                    false => self.suggest(diag, &near),
-                }
-            }
-        };
         self.report(diag);
     }
 
@@ -91,7 +79,10 @@ impl Checker<'_> {
             self.error(codes::UNKNOWN_FIELD, tuple.span, message);
             return None;
         };
-        let element = usize::try_from(index).ok().and_then(|i| items.get(i)).copied();
+        let element = usize::try_from(index)
+            .ok()
+            .and_then(|i| items.get(i))
+            .copied();
         let Some(ty) = element else {
             let message = format!("a tuple of {} has no element {index}", items.len());
             self.error(codes::BAD_INDEX, span, message);
@@ -105,7 +96,12 @@ impl Checker<'_> {
     }
 
     /// `base[index]`
-    pub(super) fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Option<Expr> {
+    pub(super) fn index(
+        &mut self,
+        base: &ast::Expr,
+        index: &ast::Expr,
+        span: Span,
+    ) -> Option<Expr> {
         let value = self.value(base);
         let at = self.value(index);
         let (value, at) = (value?, at?);
@@ -116,7 +112,9 @@ impl Checker<'_> {
             return None;
         }
         match self.types.get(value.ty).clone() {
-            Type::Pointer { to: Types::VOID, .. } => {
+            Type::Pointer {
+                to: Types::VOID, ..
+            } => {
                 let message = "a `void *` has no elements";
                 let help = "cast it to a pointer to something: `((uint32 *)p)[0]`";
                 self.report(Diagnostic::error(codes::BAD_OPERAND, span, message).help(help));
@@ -231,12 +229,4 @@ impl Checker<'_> {
             _ => None,
         }
     }
-}
-
-/// Names for a message: the first few.
-fn list(names: &[String]) -> String {
-    const MOST: usize = 12;
-    let shown: Vec<String> = names.iter().take(MOST).map(|n| format!("`{n}`")).collect();
-    let more = if names.len() > MOST { ", …" } else { "" };
-    format!("{}{more}", shown.join(", "))
 }

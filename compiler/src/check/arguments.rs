@@ -34,7 +34,12 @@ pub(crate) fn whole(c: &mut Checker<'_>, span: Span) -> Option<Expr> {
 /// The names of all arguments.
 fn names(c: &Checker<'_>) -> Vec<String> {
     match c.source() {
-        Source::Prototype(p) => p.params.iter().map(|(name, _)| name.clone()).filter(|n| !n.is_empty()).collect(),
+        Source::Prototype(p) => p
+            .params
+            .iter()
+            .map(|(name, _)| name.clone())
+            .filter(|n| !n.is_empty())
+            .collect(),
         Source::Tracepoint(t) => t.fields.iter().map(|f| f.name.clone()).collect(),
         Source::None | Source::Unknown => Vec::new(),
     }
@@ -110,7 +115,11 @@ fn slots(c: &mut Checker<'_>, id: KernelTypeId) -> u32 {
 
 /// The first slot of a parameter; the number of parameters gives the slot behind the last.
 fn slot_of(c: &mut Checker<'_>, p: &Prototype, position: usize) -> u32 {
-    p.params.iter().take(position).map(|(_, ty)| slots(c, *ty)).sum()
+    p.params
+        .iter()
+        .take(position)
+        .map(|(_, ty)| slots(c, *ty))
+        .sum()
 }
 
 fn parameter(
@@ -128,7 +137,10 @@ fn parameter(
     }
     let by_value = |c: &Checker<'_>, ty: Ty| matches!(c.types.get(ty), Type::Record(_));
     if by_value(c, ty) {
-        let message = format!("`{}` is a struct passed by value, which a kprobe cannot read", field.name);
+        let message = format!(
+            "`{}` is a struct passed by value, which a kprobe cannot read",
+            field.name
+        );
         c.report(Diagnostic::error(codes::NOT_IN_PROBE, span, message).help("use fentry"));
         return None;
     }
@@ -154,7 +166,10 @@ fn on_the_stack(c: &mut Checker<'_>, span: Span) {
 
 /// What a `u64` slot of the context holds.
 fn slot_value(c: &mut Checker<'_>, slot: u32, ty: Ty, span: Span) -> Expr {
-    let memory = matches!(c.types.get(ty), Type::Record(_) | Type::Array { .. } | Type::Str { .. });
+    let memory = matches!(
+        c.types.get(ty),
+        Type::Record(_) | Type::Array { .. } | Type::Str { .. }
+    );
     if memory {
         return Expr {
             kind: ExprKind::Context(Context::Memory(8 * slot)),
@@ -200,7 +215,8 @@ pub(crate) fn raw(c: &mut Checker<'_>, number: u32, span: Span) -> Option<Expr> 
                 };
                 if number >= count {
                     let name = c.target_name();
-                    let message = format!("`{name}` has {count} arguments; arg{number} would be one more");
+                    let message =
+                        format!("`{name}` has {count} arguments; arg{number} would be one more");
                     let help = "arguments are counted from arg0";
                     c.report(Diagnostic::error(codes::NO_ARGUMENTS, span, message).help(help));
                     return None;
@@ -234,7 +250,11 @@ pub(crate) fn raw(c: &mut Checker<'_>, number: u32, span: Span) -> Option<Expr> 
 
 /// `retval`
 pub(crate) fn retval(c: &mut Checker<'_>, span: Span) -> Option<Expr> {
-    c.only_in(&[ContextKind::Return, ContextKind::ArgsAndResult], "retval", span)?;
+    c.only_in(
+        &[ContextKind::Return, ContextKind::ArgsAndResult],
+        "retval",
+        span,
+    )?;
     let Source::Prototype(p) = c.source().clone() else {
         return Some(Expr {
             kind: ExprKind::Context(Context::ReturnRegister),
@@ -251,7 +271,10 @@ pub(crate) fn retval(c: &mut Checker<'_>, span: Span) -> Option<Expr> {
     let scalar_type = c.is_int_like(ty) || c.pointee(ty).is_some();
     if !scalar_type {
         let ty = c.show(ty);
-        let message = format!("`{}` returns {ty} by value, which cannot be read", c.target_name());
+        let message = format!(
+            "`{}` returns {ty} by value, which cannot be read",
+            c.target_name()
+        );
         c.error(codes::NOT_IN_PROBE, span, message);
         return None;
     }
@@ -263,14 +286,22 @@ pub(crate) fn retval(c: &mut Checker<'_>, span: Span) -> Option<Expr> {
 }
 
 /// A field of a tracepoint's record.
-fn record_field(c: &mut Checker<'_>, t: &Tracepoint, field: &ast::Ident, span: Span) -> Option<Expr> {
+fn record_field(
+    c: &mut Checker<'_>,
+    t: &Tracepoint,
+    field: &ast::Ident,
+    span: Span,
+) -> Option<Expr> {
     let Some(found) = t.fields.iter().find(|f| f.name == field.name) else {
         unknown(c, field);
         return None;
     };
     let written = CType::parse(&found.c_type);
     if written.relative {
-        let message = format!("`{}` is of a kind that nettrace cannot read: `{}`", field.name, found.c_type);
+        let message = format!(
+            "`{}` is of a kind that nettrace cannot read: `{}`",
+            field.name, found.c_type
+        );
         c.error(codes::NOT_YET, span, message);
         return None;
     }
@@ -327,7 +358,10 @@ impl<'a> CType<'a> {
             parsed.array = true;
             base = base.get(..at).unwrap_or(base).trim_end();
         }
-        while let Some(rest) = base.strip_suffix('*').or_else(|| base.strip_suffix("const")) {
+        while let Some(rest) = base
+            .strip_suffix('*')
+            .or_else(|| base.strip_suffix("const"))
+        {
             parsed.pointers += usize::from(base.ends_with('*'));
             base = rest.trim_end();
         }
@@ -338,14 +372,20 @@ impl<'a> CType<'a> {
     /// The type without stars and brackets; `None` when nothing knows it.
     fn base_type(&self, c: &mut Checker<'_>) -> Option<Ty> {
         if matches!(self.base, "char" | "unsigned char" | "signed char") {
-            return Some(if self.base.starts_with('u') { Types::U8 } else { Types::I8 });
+            return Some(if self.base.starts_with('u') {
+                Types::U8
+            } else {
+                Types::I8
+            });
         }
         let kinds = [
             ("struct ", TypeKind::Struct),
             ("union ", TypeKind::Union),
             ("enum ", TypeKind::Enum),
         ];
-        let tagged = kinds.iter().find_map(|&(tag, kind)| self.base.strip_prefix(tag).map(|name| (kind, name)));
+        let tagged = kinds
+            .iter()
+            .find_map(|&(tag, kind)| self.base.strip_prefix(tag).map(|name| (kind, name)));
         let id = match tagged {
             Some((kind, name)) => c.kernel.find_type(kind, name.trim()),
             None => c
@@ -381,7 +421,9 @@ impl<'a> CType<'a> {
                 _ => Types::U64,
             };
             if self.base == "char" && self.pointers == 0 {
-                return c.types.intern(Type::Str { cap: field.size.max(1) });
+                return c.types.intern(Type::Str {
+                    cap: field.size.max(1),
+                });
             }
             let each = c.size_of(elem).filter(|&n| n > 0);
             let (elem, len) = match each {
@@ -400,7 +442,10 @@ impl<'a> CType<'a> {
         match (named, field.size) {
             (Some(ty), _) => ty,
             (None, 1 | 2 | 4 | 8) => Types::int(field.size as u8, field.signed),
-            (None, len) => c.types.intern(Type::Array { elem: Types::U8, len }),
+            (None, len) => c.types.intern(Type::Array {
+                elem: Types::U8,
+                len,
+            }),
         }
     }
 }

@@ -50,7 +50,9 @@ impl Checker<'_> {
             _ => {
                 let message = "only variables and maps can be assigned to";
                 let help = "nettrace reads the kernel's memory and never writes it";
-                self.report(Diagnostic::error(codes::BAD_ASSIGNMENT, target.span, message).help(help));
+                self.report(
+                    Diagnostic::error(codes::BAD_ASSIGNMENT, target.span, message).help(help),
+                );
                 None
             }
         }
@@ -143,7 +145,10 @@ impl Checker<'_> {
         if let Some(key) = &key
             && changes_something(key)
         {
-            let message = format!("the key of `{}=` is evaluated twice and must not change anything", op.symbol());
+            let message = format!(
+                "the key of `{}=` is evaluated twice and must not change anything",
+                op.symbol()
+            );
             let help = "write the `++` or `--` as a statement of its own";
             self.report(Diagnostic::error(codes::BAD_ASSIGNMENT, key.span, message).help(help));
             return None;
@@ -208,7 +213,9 @@ impl Checker<'_> {
                 if flexible {
                     let message = "this array has no length of its own";
                     let help = "name one of its elements: `array[0]`";
-                    self.report(Diagnostic::error(codes::NOT_A_VALUE, value.span, message).help(help));
+                    self.report(
+                        Diagnostic::error(codes::NOT_A_VALUE, value.span, message).help(help),
+                    );
                     return None;
                 }
                 self.expect_size(size, value.span)?;
@@ -261,7 +268,9 @@ fn is_aggregation(value: &ast::Expr) -> bool {
 fn changes_something(e: &Expr) -> bool {
     match &e.kind {
         ExprKind::IncDec { .. } => true,
-        ExprKind::Call(call) => call.builtin.name == "delete" || call.args.iter().any(changes_something),
+        ExprKind::Call(call) => {
+            call.builtin.name == "delete" || call.args.iter().any(changes_something)
+        }
         ExprKind::Binary(_, a, b)
         | ExprKind::Divide(_, a, b)
         | ExprKind::Compare(_, a, b)
@@ -270,7 +279,9 @@ fn changes_something(e: &Expr) -> bool {
         | ExprKind::Or(a, b)
         | ExprKind::Either(a, b)
         | ExprKind::Element(a, b) => changes_something(a) || changes_something(b),
-        ExprKind::Ternary(a, b, c) => changes_something(a) || changes_something(b) || changes_something(c),
+        ExprKind::Ternary(a, b, c) => {
+            changes_something(a) || changes_something(b) || changes_something(c)
+        }
         ExprKind::Not(a)
         | ExprKind::Cast(a)
         | ExprKind::Deref(a)
@@ -278,7 +289,9 @@ fn changes_something(e: &Expr) -> bool {
         | ExprKind::Member { base: a, .. }
         | ExprKind::TupleElement(a, _) => changes_something(a),
         ExprKind::Tuple(items) => items.iter().any(changes_something),
-        ExprKind::Map(_, key) | ExprKind::MapTotal(_, key) => key.as_deref().is_some_and(changes_something),
+        ExprKind::Map(_, key) | ExprKind::MapTotal(_, key) => {
+            key.as_deref().is_some_and(changes_something)
+        }
         ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Var(_) | ExprKind::Context(_) => false,
     }
 }

@@ -15,14 +15,26 @@ use crate::typed::{Expr, ExprKind};
 use crate::types::{Ty, Type, Types};
 
 impl Checker<'_> {
-    pub(super) fn binary(&mut self, op: BinaryOp, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<Expr> {
+    pub(super) fn binary(
+        &mut self,
+        op: BinaryOp,
+        a: &ast::Expr,
+        b: &ast::Expr,
+        span: Span,
+    ) -> Option<Expr> {
         let left = self.value(a);
         let right = self.value(b);
         self.binary_values(op, left?, right?, span)
     }
 
     /// The operator on two checked operands.
-    pub(super) fn binary_values(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Option<Expr> {
+    pub(super) fn binary_values(
+        &mut self,
+        op: BinaryOp,
+        a: Expr,
+        b: Expr,
+        span: Span,
+    ) -> Option<Expr> {
         if let Some(folded) = self.fold(op, &a, &b, span) {
             return folded;
         }
@@ -58,7 +70,10 @@ impl Checker<'_> {
             }
             return fold::compare(op, x, y).and_then(truth);
         }
-        let (x, y) = (fold::literal_value(a, self.types), fold::literal_value(b, self.types));
+        let (x, y) = (
+            fold::literal_value(a, self.types),
+            fold::literal_value(b, self.types),
+        );
         if !matches!(op, BinaryOp::And | BinaryOp::Or)
             && condition(op, false).is_none()
             && let (Some(x), Some(y)) = (x, y)
@@ -106,17 +121,27 @@ impl Checker<'_> {
 
     fn compare_ints(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Expr {
         let (left, right) = (self.operand_shape(&a), self.operand_shape(&b));
-        let free = (infer::is_free(&a, self.types), infer::is_free(&b, self.types));
+        let free = (
+            infer::is_free(&a, self.types),
+            infer::is_free(&b, self.types),
+        );
         let (bytes, signed) = infer::promote_ints(left, free.0, right, free.1);
         let same_bool = a.ty == Types::BOOL && b.ty == Types::BOOL;
-        let ty = if same_bool { Types::BOOL } else { Types::int(bytes, signed) };
+        let ty = if same_bool {
+            Types::BOOL
+        } else {
+            Types::int(bytes, signed)
+        };
         let (a, b) = (self.convert(a, ty), self.convert(b, ty));
         compare(op, signed, a, b, span)
     }
 
     fn arithmetic(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Option<Expr> {
         let (left, right) = (self.operand_shape(&a).1, self.operand_shape(&b).1);
-        let free = (infer::is_free(&a, self.types), infer::is_free(&b, self.types));
+        let free = (
+            infer::is_free(&a, self.types),
+            infer::is_free(&b, self.types),
+        );
         let shift = matches!(op, BinaryOp::Shl | BinaryOp::Shr);
         let bitwise = matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor);
         let both_bool = a.ty == Types::BOOL && b.ty == Types::BOOL;
@@ -132,7 +157,10 @@ impl Checker<'_> {
         };
         let ty = Types::int(8, signed);
         let right_ty = if shift { Types::U64 } else { ty };
-        if shift && let Some(n) = fold::literal_value(&b, self.types) && !(0..64).contains(&n) {
+        if shift
+            && let Some(n) = fold::literal_value(&b, self.types)
+            && !(0..64).contains(&n)
+        {
             self.no_constant(fold::Fault::ShiftCount, span);
             return None;
         }
@@ -143,7 +171,9 @@ impl Checker<'_> {
         }
         let (a, b) = (Box::new(a), Box::new(b));
         let kind = match instruction(op, signed)? {
-            div @ (BinOp::UDiv | BinOp::SDiv | BinOp::UMod | BinOp::SMod) => ExprKind::Divide(div, a, b),
+            div @ (BinOp::UDiv | BinOp::SDiv | BinOp::UMod | BinOp::SMod) => {
+                ExprKind::Divide(div, a, b)
+            }
             other => ExprKind::Binary(other, a, b),
         };
         let result = Expr { kind, ty, span };
@@ -179,7 +209,11 @@ impl Checker<'_> {
                 match size {
                     1 => wide,
                     _ => Expr {
-                        kind: ExprKind::Binary(BinOp::Mul, Box::new(wide), Box::new(int(size, Types::I64, at))),
+                        kind: ExprKind::Binary(
+                            BinOp::Mul,
+                            Box::new(wide),
+                            Box::new(int(size, Types::I64, at)),
+                        ),
                         ty: Types::I64,
                         span: at,
                     },
@@ -216,7 +250,10 @@ impl Checker<'_> {
         {
             let (x, y) = (self.show(a.ty), self.show(b.ty));
             let message = format!("this compares pointers to different types: {x} and {y}");
-            self.warn(Diagnostic::warning(codes::DISTINCT_POINTERS, span, message).help("cast one of them"));
+            self.warn(
+                Diagnostic::warning(codes::DISTINCT_POINTERS, span, message)
+                    .help("cast one of them"),
+            );
         }
         let (a, b) = (self.convert(a, Types::U64), self.convert(b, Types::U64));
         Some(compare(op, false, a, b, span))
@@ -254,7 +291,10 @@ impl Checker<'_> {
             return None;
         };
         // Strings and buffers of different room are compared as they are.
-        let as_is = matches!(self.types.get(joined.ty), Type::Str { .. } | Type::Buf { .. });
+        let as_is = matches!(
+            self.types.get(joined.ty),
+            Type::Str { .. } | Type::Buf { .. }
+        );
         let (a, b) = match as_is {
             true => (a, b),
             false => (self.convert(a, joined.ty), self.convert(b, joined.ty)),

@@ -43,7 +43,11 @@ impl CallSite<'_> {
 
 impl Checker<'_> {
     /// Reports too many or too few arguments.
-    pub(crate) fn expect_args(&mut self, site: &CallSite<'_>, count: RangeInclusive<usize>) -> Option<()> {
+    pub(crate) fn expect_args(
+        &mut self,
+        site: &CallSite<'_>,
+        count: RangeInclusive<usize>,
+    ) -> Option<()> {
         if count.contains(&site.args.len()) {
             return Some(());
         }
@@ -64,7 +68,9 @@ impl Checker<'_> {
     /// Reports an argument that a function cannot take.
     pub(crate) fn bad_argument(&mut self, at: &ast::Expr, ty: Ty, message: &str) {
         let ty = self.show(ty);
-        self.report(Diagnostic::error(codes::BAD_ARGUMENT, at.span, message).label(format!("this is {ty}")));
+        self.report(
+            Diagnostic::error(codes::BAD_ARGUMENT, at.span, message).label(format!("this is {ty}")),
+        );
     }
 
     /// Whether an argument is a bare word.
@@ -103,7 +109,11 @@ impl Checker<'_> {
                 match value.kind {
                     ExprKind::Str(text) => text,
                     _ => {
-                        self.bad_argument(arg, value.ty, &format!("{what} must be a string constant"));
+                        self.bad_argument(
+                            arg,
+                            value.ty,
+                            &format!("{what} must be a string constant"),
+                        );
                         return None;
                     }
                 }
@@ -153,7 +163,10 @@ impl Checker<'_> {
     /// A number or pointer as `uint64`.
     pub(crate) fn address(&mut self, arg: &ast::Expr) -> Option<Expr> {
         let value = self.expr(arg)?;
-        if !self.is_int_like(value.ty) && self.pointee(value.ty).is_none() && *self.types.get(value.ty) != Type::KSym {
+        if !self.is_int_like(value.ty)
+            && self.pointee(value.ty).is_none()
+            && *self.types.get(value.ty) != Type::KSym
+        {
             self.bad_argument(arg, value.ty, "an address is a number or a pointer");
             return None;
         }
@@ -169,9 +182,16 @@ impl Checker<'_> {
             return Some(self.cast_to_pointer(value, ty));
         }
         let value = self.decay(value);
-        let fits = matches!(self.types.get(value.ty), Type::Pointer { .. } | Type::Array { .. } | Type::Str { .. });
+        let fits = matches!(
+            self.types.get(value.ty),
+            Type::Pointer { .. } | Type::Array { .. } | Type::Str { .. }
+        );
         if !fits {
-            self.bad_argument(arg, value.ty, &format!("{what} takes an address: a pointer, a number or an array"));
+            self.bad_argument(
+                arg,
+                value.ty,
+                &format!("{what} takes an address: a pointer, a number or an array"),
+            );
             return None;
         }
         Some(value)

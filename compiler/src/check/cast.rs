@@ -9,14 +9,20 @@ use crate::typed::{Expr, ExprKind};
 use crate::types::{Space, Ty, Type, Types};
 
 impl Checker<'_> {
-    pub(super) fn cast(&mut self, written: &ast::TypeExpr, operand: &ast::Expr, span: Span) -> Option<Expr> {
+    pub(super) fn cast(
+        &mut self,
+        written: &ast::TypeExpr,
+        operand: &ast::Expr,
+        span: Span,
+    ) -> Option<Expr> {
         let value = self.value(operand);
         // A pointer made of a pointer leads to the same memory.
         let space = match value.as_ref().map(|v| self.types.get(v.ty)) {
             Some(Type::Pointer { space, .. }) => *space,
-            Some(Type::Array { .. } | Type::Str { .. }) => {
-                value.as_ref().and_then(|v| self.place_space(v)).unwrap_or(Space::Kernel)
-            }
+            Some(Type::Array { .. } | Type::Str { .. }) => value
+                .as_ref()
+                .and_then(|v| self.place_space(v))
+                .unwrap_or(Space::Kernel),
             _ => Space::Kernel,
         };
         let to = self.written_type_in(written, space);
@@ -33,7 +39,10 @@ impl Checker<'_> {
         if value.ty == to {
             let ty = self.show(to);
             let message = format!("this is {ty} already");
-            self.warn(Diagnostic::warning(codes::UNNECESSARY_CAST, span, message).help("leave the cast out"));
+            self.warn(
+                Diagnostic::warning(codes::UNNECESSARY_CAST, span, message)
+                    .help("leave the cast out"),
+            );
             return Some(Expr { span, ..value });
         }
         match self.cast_to(value, to, span) {
@@ -55,7 +64,10 @@ impl Checker<'_> {
             span,
         };
         match (self.types.get(value.ty).clone(), self.types.get(to).clone()) {
-            (_, Type::Bool) if scalar || pointer => Ok(Expr { span, ..self.convert(value, to) }),
+            (_, Type::Bool) if scalar || pointer => Ok(Expr {
+                span,
+                ..self.convert(value, to)
+            }),
             (_, Type::Enum { id, .. }) if scalar => self.cast_to_enum(value, to, id, span),
             // A literal stays under the cast: its sign is no longer open.
             (_, Type::Int { .. }) if scalar => Ok(plain(value)),
@@ -72,11 +84,16 @@ impl Checker<'_> {
             },
             (Type::Array { .. } | Type::Str { .. }, Type::Int { .. })
             | (Type::Str { .. }, Type::Array { .. })
-            | (Type::Array { .. }, Type::Str { .. }) => match self.size_of(value.ty) == self.size_of(to) {
-                true => Ok(plain(value)),
-                false => Err(value),
-            },
-            (Type::Str { cap: from }, Type::Str { cap }) if cap >= from => Ok(Expr { span, ..self.convert(value, to) }),
+            | (Type::Array { .. }, Type::Str { .. }) => {
+                match self.size_of(value.ty) == self.size_of(to) {
+                    true => Ok(plain(value)),
+                    false => Err(value),
+                }
+            }
+            (Type::Str { cap: from }, Type::Str { cap }) if cap >= from => Ok(Expr {
+                span,
+                ..self.convert(value, to)
+            }),
             (Type::Tuple(_), Type::Tuple(_)) => Err(value),
             _ => Err(value),
         }
@@ -144,13 +161,19 @@ impl Checker<'_> {
         };
         let mut diag = Diagnostic::error(codes::BAD_CAST, span, message);
         diag = match (self.types.get(from.ty), self.types.get(to)) {
-            (Type::Record(_), _) => diag.help("a struct itself cannot be cast; cast a pointer to it, or take one of its fields"),
+            (Type::Record(_), _) => diag.help(
+                "a struct itself cannot be cast; cast a pointer to it, or take one of its fields",
+            ),
             (_, Type::Record(_)) => diag.help(format!("cast to a pointer: `({target} *)`")),
-            (Type::Str { .. }, Type::Str { .. }) => diag.note("a string can only be given more room"),
-            (_, Type::Array { .. }) | (Type::Array { .. }, _) => match self.size_of(from.ty).zip(self.size_of(to)) {
-                Some((a, b)) => diag.note(format!("the sizes are {a} and {b} bytes")),
-                None => diag,
-            },
+            (Type::Str { .. }, Type::Str { .. }) => {
+                diag.note("a string can only be given more room")
+            }
+            (_, Type::Array { .. }) | (Type::Array { .. }, _) => {
+                match self.size_of(from.ty).zip(self.size_of(to)) {
+                    Some((a, b)) => diag.note(format!("the sizes are {a} and {b} bytes")),
+                    None => diag,
+                }
+            }
             _ => diag,
         };
         self.report(diag);
@@ -162,7 +185,9 @@ impl Checker<'_> {
             return Some(value);
         }
         let span = value.span;
-        if let (Some((bytes, signed)), true) = (int_shape(self.types, to), self.is_int_like(value.ty)) {
+        if let (Some((bytes, signed)), true) =
+            (int_shape(self.types, to), self.is_int_like(value.ty))
+        {
             if let Some(n) = super::fold::literal_value(&value, self.types) {
                 let bits = 8 * u32::from(bytes);
                 let range = match signed {
@@ -174,7 +199,10 @@ impl Checker<'_> {
                 }
                 let ty = self.show(to);
                 let message = format!("{n} does not fit `{what}`, which is {ty}");
-                self.report(Diagnostic::error(codes::BAD_ASSIGNMENT, span, message).also(declared, "declared here"));
+                self.report(
+                    Diagnostic::error(codes::BAD_ASSIGNMENT, span, message)
+                        .also(declared, "declared here"),
+                );
                 return None;
             }
             let (from_bytes, from_signed) = int_shape(self.types, value.ty).unwrap_or((1, false));
@@ -192,8 +220,8 @@ impl Checker<'_> {
             return Some(self.convert(value, to));
         }
         let (a, b) = (
-            super::Inferred::fixed(to),
-            super::Inferred::of(&value, self.types),
+            infer::Inferred::fixed(to),
+            infer::Inferred::of(&value, self.types),
         );
         match infer::promote(self.types, &a, &b) {
             Some(joined) if joined.ty == to => Some(self.convert(value, to)),

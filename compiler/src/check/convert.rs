@@ -33,14 +33,20 @@ impl Checker<'_> {
                 span,
             },
             (ExprKind::Tuple(items), Type::Tuple(types)) => {
-                let items = items.into_iter().zip(types).map(|(e, ty)| self.convert(e, ty)).collect();
+                let items = items
+                    .into_iter()
+                    .zip(types)
+                    .map(|(e, ty)| self.convert(e, ty))
+                    .collect();
                 Expr {
                     kind: ExprKind::Tuple(items),
                     ty: to,
                     span,
                 }
             }
-            (ExprKind::Call(call), Type::InetAny) if call.builtin.name == "ntop" && call.args.len() == 1 => {
+            (ExprKind::Call(call), Type::InetAny)
+                if call.builtin.name == "ntop" && call.args.len() == 1 =>
+            {
                 self.with_family(call, value.ty, to, span)
             }
             (kind, Type::Tuple(types)) => {
@@ -114,7 +120,8 @@ impl Checker<'_> {
 
     /// A value as a condition; `None` after reporting.
     pub(crate) fn truth(&mut self, value: Expr) -> Option<Expr> {
-        let fits = self.is_int_like(value.ty) || matches!(self.types.get(value.ty), Type::Pointer { .. });
+        let fits =
+            self.is_int_like(value.ty) || matches!(self.types.get(value.ty), Type::Pointer { .. });
         if !fits {
             self.not_a_condition(&value);
             return None;

@@ -26,7 +26,9 @@ impl Checker<'_> {
             ast::ExprKind::Positional(n) => Some(self.positional(*n, span)),
             ast::ExprKind::PositionalCount => Some(fold::literal(self.params.len() as i128, span)),
             ast::ExprKind::Unary(op, operand) => self.unary(*op, operand, span),
-            ast::ExprKind::IncDec { op, prefix, target } => self.inc_dec(*op, *prefix, target, span),
+            ast::ExprKind::IncDec { op, prefix, target } => {
+                self.inc_dec(*op, *prefix, target, span)
+            }
             ast::ExprKind::Binary(op, a, b) => self.binary(*op, a, b, span),
             ast::ExprKind::Ternary {
                 cond,
@@ -131,7 +133,10 @@ impl Checker<'_> {
         let ast::ExprKind::Positional(n) = e.kind else {
             return None;
         };
-        let given = (n as usize).checked_sub(1).and_then(|i| self.params.get(i)).cloned();
+        let given = (n as usize)
+            .checked_sub(1)
+            .and_then(|i| self.params.get(i))
+            .cloned();
         if given.is_none() {
             self.missing_param(n, e.span);
         }
@@ -171,7 +176,8 @@ impl Checker<'_> {
         let first = self.value(a);
         let second = self.value(b);
         let (first, second) = (first?, second?);
-        let fits = self.is_int_like(first.ty) || matches!(self.types.get(first.ty), Type::Pointer { .. });
+        let fits =
+            self.is_int_like(first.ty) || matches!(self.types.get(first.ty), Type::Pointer { .. });
         if !fits {
             self.not_a_condition(&first);
             return None;
@@ -212,7 +218,9 @@ impl Checker<'_> {
         for value in checked {
             values.push(self.local_value(value?)?);
         }
-        let ty = self.types.intern(Type::Tuple(values.iter().map(|v| v.ty).collect()));
+        let ty = self
+            .types
+            .intern(Type::Tuple(values.iter().map(|v| v.ty).collect()));
         Some(Expr {
             kind: ExprKind::Tuple(values),
             ty,
@@ -242,7 +250,10 @@ impl Checker<'_> {
         let value = (row.check)(self, &site)?;
         if super::assign::aggregate_of(&value).is_some() && !aggregate {
             let message = format!("{}() must be assigned directly to a map", row.name);
-            let help = format!("write `@name = {}(…);` or `@name[key] = {}(…);`", row.name, row.name);
+            let help = format!(
+                "write `@name = {}(…);` or `@name[key] = {}(…);`",
+                row.name, row.name
+            );
             self.report(Diagnostic::error(codes::NOT_A_VALUE, span, message).help(help));
             return None;
         }
@@ -252,7 +263,8 @@ impl Checker<'_> {
     fn unknown_function(&mut self, name: &ast::Ident) {
         if let Some(known) = builtins::elsewhere(&name.name) {
             let message = format!("nettrace has no `{}` yet", known.name);
-            let mut diag = Diagnostic::error(codes::NOT_YET, name.span, message).note("the name is known from bpftrace");
+            let mut diag = Diagnostic::error(codes::NOT_YET, name.span, message)
+                .note("the name is known from bpftrace");
             if let Some(instead) = known.instead {
                 diag = diag.help(format!("use {instead}"));
             }
@@ -286,7 +298,11 @@ fn number(text: &str) -> Option<i128> {
     } else {
         lower.parse::<u64>().ok()?
     };
-    let value = if negative { -i128::from(value) } else { i128::from(value) };
+    let value = if negative {
+        -i128::from(value)
+    } else {
+        i128::from(value)
+    };
     (value >= i128::from(i64::MIN)).then_some(value)
 }
 
@@ -296,7 +312,13 @@ mod tests {
 
     #[test]
     fn parameters_that_are_numbers() {
-        let rows = [("5", Some(5)), ("-5", Some(-5)), ("0x1f", Some(31)), ("017", Some(15)), ("0b11", Some(3))];
+        let rows = [
+            ("5", Some(5)),
+            ("-5", Some(-5)),
+            ("0x1f", Some(31)),
+            ("017", Some(15)),
+            ("0b11", Some(3)),
+        ];
         for (text, value) in rows {
             assert_eq!(number(text), value, "{text}");
         }

@@ -74,8 +74,19 @@ pub(crate) fn arithmetic(op: BinaryOp, a: i128, b: i128) -> Result<i128, Fault> 
     if !range.contains(&a) || !range.contains(&b) {
         return Err(Fault::Overflow);
     }
-    let shift = || u32::try_from(b).ok().filter(|&n| n < 64).ok_or(Fault::ShiftCount);
-    let divisor = || if b == 0 { Err(Fault::DivideByZero) } else { Ok(b) };
+    let shift = || {
+        u32::try_from(b)
+            .ok()
+            .filter(|&n| n < 64)
+            .ok_or(Fault::ShiftCount)
+    };
+    let divisor = || {
+        if b == 0 {
+            Err(Fault::DivideByZero)
+        } else {
+            Ok(b)
+        }
+    };
     let result = match op {
         BinaryOp::Add => a + b,
         BinaryOp::Sub => a - b,
@@ -87,7 +98,11 @@ pub(crate) fn arithmetic(op: BinaryOp, a: i128, b: i128) -> Result<i128, Fault> 
         BinaryOp::BitXor => a ^ b,
         BinaryOp::Shl => {
             let bits = (a as u64) << shift()?;
-            if signed { i128::from(bits as i64) } else { i128::from(bits) }
+            if signed {
+                i128::from(bits as i64)
+            } else {
+                i128::from(bits)
+            }
         }
         BinaryOp::Shr => a >> shift()?,
         _ => return Err(Fault::Overflow),
@@ -183,7 +198,13 @@ mod tests {
 
     #[test]
     fn a_literal_has_the_smallest_signed_type() {
-        let rows = [(0, Types::I8), (127, Types::I8), (128, Types::I16), (-129, Types::I16), (1 << 31, Types::I64)];
+        let rows = [
+            (0, Types::I8),
+            (127, Types::I8),
+            (128, Types::I16),
+            (-129, Types::I16),
+            (1 << 31, Types::I64),
+        ];
         for (value, ty) in rows {
             assert_eq!(literal_type(value), ty, "{value}");
         }

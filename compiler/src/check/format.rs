@@ -80,7 +80,9 @@ pub(crate) fn check(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<(Vec<Pie
 fn count_mismatch(c: &mut Checker<'_>, site: &CallSite<'_>, wanted: usize) {
     let given = site.args.len().saturating_sub(1);
     let few = if given < wanted { "few" } else { "many" };
-    let message = format!("too {few} arguments: the format has {wanted} conversions, {given} values are given");
+    let message = format!(
+        "too {few} arguments: the format has {wanted} conversions, {given} values are given"
+    );
     let mut diag = Diagnostic::error(codes::BAD_FORMAT, site.span, message);
     if let Some(extra) = site.args.get(wanted + 1) {
         diag = diag.also(extra.span, "the first one too many");
@@ -89,7 +91,12 @@ fn count_mismatch(c: &mut Checker<'_>, site: &CallSite<'_>, wanted: usize) {
 }
 
 /// Checks an argument against its conversion.
-fn argument(c: &mut Checker<'_>, value: Expr, parsed: Parsed, at: &ast::Expr) -> Option<(Piece, Expr)> {
+fn argument(
+    c: &mut Checker<'_>,
+    value: Expr,
+    parsed: Parsed,
+    at: &ast::Expr,
+) -> Option<(Piece, Expr)> {
     let Parsed {
         mut spec,
         sized,
@@ -102,17 +109,26 @@ fn argument(c: &mut Checker<'_>, value: Expr, parsed: Parsed, at: &ast::Expr) ->
         }
         Conversion::Buffer | Conversion::BufferHex | Conversion::BufferPlain => {
             if !matches!(c.types.get(value.ty), Type::Buf { .. }) {
-                mismatch(c, &value, &text, at, "it prints a buffer: `buf(address, length)`");
+                mismatch(
+                    c,
+                    &value,
+                    &text,
+                    at,
+                    "it prints a buffer: `buf(address, length)`",
+                );
                 return None;
             }
             Some((Piece::Value(spec), value))
         }
         _ => {
             let pointer = c.pointee(value.ty).is_some();
-            let number = c.is_int_like(value.ty) || pointer || matches!(c.types.get(value.ty), Type::KSym);
+            let number =
+                c.is_int_like(value.ty) || pointer || matches!(c.types.get(value.ty), Type::KSym);
             if !number {
                 let help = match c.types.get(value.ty) {
-                    Type::Record(_) | Type::Array { .. } => "it prints a number; %s prints a whole struct or array",
+                    Type::Record(_) | Type::Array { .. } => {
+                        "it prints a number; %s prints a whole struct or array"
+                    }
                     _ => "it prints a number; %s prints anything",
                 };
                 mismatch(c, &value, &text, at, help);
@@ -197,7 +213,16 @@ fn conversion(text: &str) -> Result<(Parsed, usize), Unreadable> {
         at += 1;
         spec.precision = Some(count(text, &mut at)?.unwrap_or(0));
     }
-    let lengths = [("hh", 1), ("h", 2), ("ll", 8), ("l", 8), ("j", 8), ("z", 8), ("t", 8), ("L", 8)];
+    let lengths = [
+        ("hh", 1),
+        ("h", 2),
+        ("ll", 8),
+        ("l", 8),
+        ("j", 8),
+        ("z", 8),
+        ("t", 8),
+        ("L", 8),
+    ];
     let tail = text.get(at..).unwrap_or("");
     let length = lengths.iter().find(|(name, _)| tail.starts_with(name));
     if let Some((name, bytes)) = length {
@@ -271,12 +296,16 @@ fn unknown(tail: &str) -> Unreadable {
             help: Some("a literal percent sign is written `%%`"),
         },
         Some(c) if "eEfFgGaA".contains(c) => Unreadable {
-            message: format!("there is no conversion `%{c}`: the language has no floating point numbers"),
+            message: format!(
+                "there is no conversion `%{c}`: the language has no floating point numbers"
+            ),
             help: Some("multiply first, then divide: `$n * 100 / $total`"),
         },
         Some(c) => Unreadable {
             message: format!("there is no conversion `%{}`", c.escape_default()),
-            help: Some("the conversions are d i u o x X c p s r rx rh; a percent sign is written `%%`"),
+            help: Some(
+                "the conversions are d i u o x X c p s r rx rh; a percent sign is written `%%`",
+            ),
         },
     }
 }

@@ -98,7 +98,11 @@ pub(crate) fn promote(types: &mut Types, a: &Inferred, b: &Inferred) -> Option<I
             return Some(Inferred::fixed(a.ty));
         }
         let (bytes, signed) = promote_ints(x, a_free, y, b_free);
-        let flex = if a_free && b_free { Flex::Free } else { Flex::Fixed };
+        let flex = if a_free && b_free {
+            Flex::Free
+        } else {
+            Flex::Fixed
+        };
         return Some(Inferred {
             ty: Types::int(bytes, signed),
             flex,
@@ -179,6 +183,9 @@ mod tests {
         let short = Inferred::fixed(types.intern(Type::Str { cap: 4 }));
         let long = Inferred::fixed(types.intern(Type::Str { cap: 16 }));
         assert_eq!(promote(&mut types, &short, &long), Some(long.clone()));
-        assert_eq!(promote(&mut types, &short, &Inferred::fixed(Types::U8)), None);
+        assert_eq!(
+            promote(&mut types, &short, &Inferred::fixed(Types::U8)),
+            None
+        );
     }
 }

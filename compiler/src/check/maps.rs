@@ -25,23 +25,33 @@ pub(crate) fn printable(c: &mut Checker<'_>, name: &str, span: Span) -> Option<S
 }
 
 /// The entry of `delete(@m, key)`, `delete(@m[key])` or `delete(@scalar)`.
-pub(crate) fn entry(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<(ScriptMapId, Option<Expr>)> {
+pub(crate) fn entry(
+    c: &mut Checker<'_>,
+    site: &CallSite<'_>,
+) -> Option<(ScriptMapId, Option<Expr>)> {
     let first = site.args.first()?;
     let ast::ExprKind::Map { name, key } = &first.kind else {
         let help = "write `delete(@map, key)`";
-        c.report(Diagnostic::error(codes::BAD_ARGUMENT, first.span, "delete() takes a map").help(help));
+        c.report(
+            Diagnostic::error(codes::BAD_ARGUMENT, first.span, "delete() takes a map").help(help),
+        );
         return None;
     };
     let (id, key) = match (key, site.args.get(1)) {
         (Some(_), Some(extra)) => {
             let help = "write `delete(@map, key)`";
-            c.report(Diagnostic::error(codes::BAD_ARGUMENT, extra.span, "the key is given twice").help(help));
+            c.report(
+                Diagnostic::error(codes::BAD_ARGUMENT, extra.span, "the key is given twice")
+                    .help(help),
+            );
             return None;
         }
         (Some(key), None) => c.map_place(name, Some(key), first.span)?,
         // A tuple is several keys.
         (None, Some(key)) => match &key.kind {
-            ast::ExprKind::Tuple(items) if items.len() > 1 => c.map_place(name, Some(items), first.span)?,
+            ast::ExprKind::Tuple(items) if items.len() > 1 => {
+                c.map_place(name, Some(items), first.span)?
+            }
             _ => c.map_place(name, Some(std::slice::from_ref(key)), first.span)?,
         },
         (None, None) => c.map_place(name, None, first.span)?,
@@ -74,14 +84,21 @@ impl Checker<'_> {
         let map = &mut self.maps.maps[id];
         let (first, message, help) = match (&map.shape, keyed) {
             (Shape::Unknown, keyed) => {
-                map.shape = if keyed { Shape::Keyed(span) } else { Shape::Scalar(span) };
+                map.shape = if keyed {
+                    Shape::Keyed(span)
+                } else {
+                    Shape::Scalar(span)
+                };
                 self.grew = true;
                 return Some(());
             }
             (Shape::Scalar(_), false) | (Shape::Keyed(_), true) => return Some(()),
             (Shape::Scalar(first), true) => (
                 *first,
-                format!("`@{}` is used with a key here and without one elsewhere", map.name),
+                format!(
+                    "`@{}` is used with a key here and without one elsewhere",
+                    map.name
+                ),
                 "use two maps, one with keys and one without",
             ),
             (Shape::Keyed(first), false) => (
@@ -143,7 +160,10 @@ impl Checker<'_> {
             let (new, old) = (self.show(value.ty), self.show(old));
             let message = format!("the keys of `@{name}` are {old}; this one is {new}");
             let _ = span;
-            self.report(Diagnostic::error(codes::MAP_SHAPE, value.span, message).also(first, "first used here"));
+            self.report(
+                Diagnostic::error(codes::MAP_SHAPE, value.span, message)
+                    .also(first, "first used here"),
+            );
             return None;
         };
         let ty = joined.ty;
@@ -155,7 +175,12 @@ impl Checker<'_> {
     }
 
     /// `@m`, `@m[k]` as a value.
-    pub(super) fn read_map(&mut self, name: &str, key: Option<&[ast::Expr]>, span: Span) -> Option<Expr> {
+    pub(super) fn read_map(
+        &mut self,
+        name: &str,
+        key: Option<&[ast::Expr]>,
+        span: Span,
+    ) -> Option<Expr> {
         let (id, key) = self.map_place(name, key, span)?;
         self.expect_stored(id, span)?;
         let key = key.map(Box::new);
@@ -173,9 +198,12 @@ impl Checker<'_> {
                     | Aggregate::Min { signed }
                     | Aggregate::Max { signed } => signed,
                     Aggregate::Stats { .. } | Aggregate::Hist { .. } | Aggregate::Lhist { .. } => {
-                        let message = format!("`@{name}` is {} and has no single value", name_of(kind));
+                        let message =
+                            format!("`@{name}` is {} and has no single value", name_of(kind));
                         let help = format!("print the whole map: `print(@{name})`");
-                        self.report(Diagnostic::error(codes::NOT_A_VALUE, span, message).help(help));
+                        self.report(
+                            Diagnostic::error(codes::NOT_A_VALUE, span, message).help(help),
+                        );
                         return None;
                     }
                 };
@@ -195,8 +223,16 @@ impl Checker<'_> {
         }
         let name = self.maps.maps[id].name.clone();
         let message = format!("nothing is ever stored in `@{name}`");
-        let names = self.maps.maps.iter().filter(|m| m.value.is_some()).map(|m| m.name.as_str());
-        let near: Vec<String> = similar::nearest(&name, names).iter().map(|n| format!("@{n}")).collect();
+        let names = self
+            .maps
+            .maps
+            .iter()
+            .filter(|m| m.value.is_some())
+            .map(|m| m.name.as_str());
+        let near: Vec<String> = similar::nearest(&name, names)
+            .iter()
+            .map(|n| format!("@{n}"))
+            .collect();
         let diag = Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message);
         self.report(self.suggest(diag, &near));
         None
@@ -244,7 +280,11 @@ impl Checker<'_> {
         let Some(Stored::Aggregate(kind)) = map.value else {
             return;
         };
-        let message = format!("`@{}` is {}: only that can be stored in it", map.name, name_of(kind));
+        let message = format!(
+            "`@{}` is {}: only that can be stored in it",
+            map.name,
+            name_of(kind)
+        );
         let first = map.decided;
         self.report(
             Diagnostic::error(codes::MAP_SHAPE, span, message)
@@ -254,7 +294,12 @@ impl Checker<'_> {
     }
 
     /// Makes a map an aggregation, or checks that it is the same one.
-    pub(super) fn store_aggregate(&mut self, id: ScriptMapId, kind: Aggregate, span: Span) -> Option<()> {
+    pub(super) fn store_aggregate(
+        &mut self,
+        id: ScriptMapId,
+        kind: Aggregate,
+        span: Span,
+    ) -> Option<()> {
         let old = self.maps.maps[id].value.clone();
         let joined = match old {
             None => Some(kind),

@@ -37,6 +37,9 @@ mod unary;
 mod vars;
 mod written;
 
+#[cfg(test)]
+mod tests;
+
 pub use call::CallSite;
 pub use print::print;
 
@@ -169,10 +172,18 @@ fn bodies<'a>(
     }
     let only_ends = bodies.iter().all(|b| b.group.kind.name == "end");
     if !errors_before && only_ends && sink.check().is_ok() {
-        match script.probes.iter().find(|p| !bodies.iter().any(|b| std::ptr::eq(b.probe, *p))) {
+        match script
+            .probes
+            .iter()
+            .find(|p| !bodies.iter().any(|b| std::ptr::eq(b.probe, *p)))
+        {
             Some(probe) => {
                 let message = "no probe is left to attach";
-                sink.error(Diagnostic::error(codes::NO_SUCH_TARGET, header(probe), message));
+                sink.error(Diagnostic::error(
+                    codes::NO_SUCH_TARGET,
+                    header(probe),
+                    message,
+                ));
             }
             None if bodies.is_empty() => {
                 let message = "the script has no probe";
@@ -277,7 +288,12 @@ impl Checker<'_> {
     }
 
     /// Reports an error with nothing but a message.
-    fn error(&mut self, code: nettrace_grammar::codes::Code, span: Span, message: impl Into<String>) {
+    fn error(
+        &mut self,
+        code: nettrace_grammar::codes::Code,
+        span: Span,
+        message: impl Into<String>,
+    ) {
         self.report(Diagnostic::error(code, span, message));
     }
 

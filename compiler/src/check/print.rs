@@ -8,7 +8,8 @@ use crate::artifact::Piece;
 use crate::ir::{BinOp, Cond};
 use crate::kernel::Kernel;
 use crate::typed::{
-    Aggregate, Call, Context, Expr, ExprKind, Extra, Map, MapValue, Probe, Program, ScriptMapId, Stmt, StmtKind,
+    Aggregate, Call, Context, Expr, ExprKind, Extra, Map, MapValue, Probe, Program, ScriptMapId,
+    Stmt, StmtKind,
 };
 use crate::types::{Ty, print as types};
 
@@ -39,7 +40,7 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn ty(&self, ty: Ty) -> String {
-        types::show(&self.program.types, self.kernel, ty)
+        types::ty(&self.program.types, self.kernel, ty)
     }
 
     fn line(&mut self, depth: usize, text: &str) {
@@ -48,7 +49,9 @@ impl Printer<'_> {
     }
 
     fn map(&mut self, map: &Map) {
-        let key = map.key.map_or(String::new(), |k| format!("[{}]", self.ty(k)));
+        let key = map
+            .key
+            .map_or(String::new(), |k| format!("[{}]", self.ty(k)));
         let value = match map.value {
             MapValue::Plain(ty) => self.ty(ty),
             MapValue::Aggregate(kind) => format!("{} per-cpu", aggregate(kind)),
@@ -114,7 +117,10 @@ impl Printer<'_> {
     }
 
     fn var(&self, id: crate::typed::VarId) -> String {
-        let name = self.probe.and_then(|p| p.vars.get(id)).map(|v| v.name.as_str());
+        let name = self
+            .probe
+            .and_then(|p| p.vars.get(id))
+            .map(|v| v.name.as_str());
         format!("${}", name.unwrap_or("?"))
     }
 
@@ -130,22 +136,40 @@ impl Printer<'_> {
     fn expr(&self, e: &Expr) -> String {
         let ty = || self.ty(e.ty);
         match &e.kind {
+            // Of the constants only pointers show their type: the others have that of what they meet.
             ExprKind::Int(n) => match self.ty(e.ty).as_str() {
                 "bool" => format!("{}", *n != 0),
-                t if t.starts_with('u') => format!("{}:{t}", *n as u64),
-                t => format!("{n}:{t}"),
+                t if t.starts_with("uint") => format!("{}", *n as u64),
+                t if t.starts_with("int") => format!("{n}"),
+                t => format!("({t}){n}"),
             },
             ExprKind::Str(text) => format!("{:?}", String::from_utf8_lossy(text)),
             ExprKind::Var(id) => self.var(*id),
             ExprKind::Map(id, key) => self.place(*id, key.as_deref()),
-            ExprKind::MapTotal(id, key) => format!("total({}):{}", self.place(*id, key.as_deref()), ty()),
+            ExprKind::MapTotal(id, key) => {
+                format!("total({}):{}", self.place(*id, key.as_deref()), ty())
+            }
             ExprKind::Binary(op, a, b) => {
-                format!("({} {} {}):{}", self.expr(a), operator(*op), self.expr(b), ty())
+                format!(
+                    "({} {} {}):{}",
+                    self.expr(a),
+                    operator(*op),
+                    self.expr(b),
+                    ty()
+                )
             }
             ExprKind::Divide(op, a, b) => {
-                format!("({} {} {}):{}", self.expr(a), operator(*op), self.expr(b), ty())
+                format!(
+                    "({} {} {}):{}",
+                    self.expr(a),
+                    operator(*op),
+                    self.expr(b),
+                    ty()
+                )
             }
-            ExprKind::Compare(cond, a, b) => format!("({} {} {})", self.expr(a), condition(*cond), self.expr(b)),
+            ExprKind::Compare(cond, a, b) => {
+                format!("({} {} {})", self.expr(a), condition(*cond), self.expr(b))
+            }
             ExprKind::CompareMemory(equal, a, b) => {
                 let op = if *equal { "==" } else { "!=" };
                 format!("({} {op} {})", self.expr(a), self.expr(b))
@@ -153,7 +177,9 @@ impl Printer<'_> {
             ExprKind::And(a, b) => format!("({} && {})", self.expr(a), self.expr(b)),
             ExprKind::Or(a, b) => format!("({} || {})", self.expr(a), self.expr(b)),
             ExprKind::Not(a) => format!("!{}", self.expr(a)),
-            ExprKind::Ternary(c, a, b) => format!("({} ? {} : {})", self.expr(c), self.expr(a), self.expr(b)),
+            ExprKind::Ternary(c, a, b) => {
+                format!("({} ? {} : {})", self.expr(c), self.expr(a), self.expr(b))
+            }
             ExprKind::Either(a, b) => format!("({} ?: {})", self.expr(a), self.expr(b)),
             ExprKind::Cast(a) => format!("({}){}", ty(), self.expr(a)),
             ExprKind::IncDec {
@@ -166,11 +192,7 @@ impl Printer<'_> {
             }
             ExprKind::Deref(a) => format!("*{}", self.expr(a)),
             ExprKind::AddressOf(a) => format!("&{}", self.expr(a)),
-            ExprKind::Member { base, offset, bits } => {
-                let bits = bits.map_or(String::new(), |b| format!(":{}+{}", b.shift, b.width));
-                format!("{}.+{offset}{bits}:{}", self.expr(base), ty())
-            }
-            ExprKind::Element(a, i) => format!("{}[{}]:{}", self.expr(a), self.expr(i), ty()),
+            ExprKind::Member { .. } | ExprKind::Element(..) => format!("{}:{}", self.path(e), ty()),
             ExprKind::TupleElement(a, i) => format!("{}.{i}", self.expr(a)),
             ExprKind::Tuple(items) => {
                 let items: Vec<String> = items.iter().map(|i| self.expr(i)).collect();
@@ -181,13 +203,30 @@ impl Printer<'_> {
         }
     }
 
+    /// A place in memory; only the whole of a path shows its type.
+    fn path(&self, e: &Expr) -> String {
+        match &e.kind {
+            ExprKind::Member { base, offset, bits } => {
+                let bits = bits.map_or(String::new(), |b| format!(":{}+{}", b.shift, b.width));
+                match &base.kind {
+                    ExprKind::Deref(pointer) => format!("{}->{offset}{bits}", self.expr(pointer)),
+                    _ => format!("{}.{offset}{bits}", self.path(base)),
+                }
+            }
+            ExprKind::Element(a, i) => format!("{}[{}]", self.path(a), self.expr(i)),
+            _ => self.expr(e),
+        }
+    }
+
     fn call(&self, call: &Call, ty: Ty) -> String {
         let mut parts: Vec<String> = Vec::new();
         match &call.extra {
             Extra::None => {}
             Extra::Format(pieces) => parts.push(format!("{:?}", format_text(pieces))),
             Extra::Map(map, key) => parts.push(self.place(*map, key.as_deref())),
-            Extra::PrintMap(map, top, div) => parts.push(format!("{}, top {top}, div {div}", self.place(*map, None))),
+            Extra::PrintMap(map, top, div) => {
+                parts.push(format!("{}, top {top}, div {div}", self.place(*map, None)))
+            }
             Extra::Text(text) => parts.push(format!("{text:?}")),
             Extra::Number(n) => parts.push(format!("#{n}")),
             Extra::Aggregate(kind) => parts.push(aggregate(*kind)),
@@ -202,7 +241,8 @@ impl Printer<'_> {
 }
 
 fn aggregate(kind: Aggregate) -> String {
-    let typed = |name: &str, signed: bool| format!("{name}<{}>", if signed { "int64" } else { "uint64" });
+    let typed =
+        |name: &str, signed: bool| format!("{name}<{}>", if signed { "int64" } else { "uint64" });
     match kind {
         Aggregate::Count => "count".to_string(),
         Aggregate::Sum { signed } => typed("sum", signed),

@@ -30,7 +30,10 @@ impl Checker<'_> {
             for stmt in &block.stmts {
                 if let Some(at) = left.take() {
                     let message = "this is never reached";
-                    c.warn(Diagnostic::warning(codes::UNREACHABLE, stmt.span, message).also(at, "leaves the probe"));
+                    c.warn(
+                        Diagnostic::warning(codes::UNREACHABLE, stmt.span, message)
+                            .also(at, "leaves the probe"),
+                    );
                 }
                 let typed = c.stmt(stmt);
                 if typed.as_deref().is_some_and(leaves) {
@@ -52,8 +55,12 @@ impl Checker<'_> {
         let one = |kind| Some(vec![Stmt { kind, span }]);
         match &stmt.kind {
             ast::StmtKind::Expr(e) => self.expr_stmt(e, span),
-            ast::StmtKind::Assign { target, op, value } => one(self.assign(target, *op, value, span)?),
-            ast::StmtKind::Let { var, ty, value } => self.let_stmt(var, ty.as_ref(), value.as_ref(), span),
+            ast::StmtKind::Assign { target, op, value } => {
+                one(self.assign(target, *op, value, span)?)
+            }
+            ast::StmtKind::Let { var, ty, value } => {
+                self.let_stmt(var, ty.as_ref(), value.as_ref(), span)
+            }
             ast::StmtKind::If {
                 cond,
                 then,
@@ -98,7 +105,9 @@ impl Checker<'_> {
         if let Some(first) = self.find_var(&var.name) {
             let at = self.vars[first].span;
             let message = format!("the variable `${}` is declared twice", var.name);
-            self.report(Diagnostic::error(codes::REDECLARED, var.span, message).also(at, "first here"));
+            self.report(
+                Diagnostic::error(codes::REDECLARED, var.span, message).also(at, "first here"),
+            );
             return None;
         }
         let id = self.declare(&var.name, var.span);

@@ -104,7 +104,11 @@ impl Checker<'_> {
         }
         // `*kaddr("jiffies")`: a number is an address of as many bytes as its own type has.
         if let Some((bytes, _)) = infer::int_shape(self.types, value.ty) {
-            let bytes = if fold::literal_value(&value, self.types).is_some() { 8 } else { bytes };
+            let bytes = if fold::literal_value(&value, self.types).is_some() {
+                8
+            } else {
+                bytes
+            };
             let to = Types::int(bytes, false);
             let space = Space::Kernel;
             let pointer = self.types.intern(Type::Pointer { to, space });
@@ -137,7 +141,13 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn inc_dec(&mut self, op: BinaryOp, prefix: bool, target: &ast::Expr, span: Span) -> Option<Expr> {
+    pub(super) fn inc_dec(
+        &mut self,
+        op: BinaryOp,
+        prefix: bool,
+        target: &ast::Expr,
+        span: Span,
+    ) -> Option<Expr> {
         let down = op == BinaryOp::Sub;
         let place = match &target.kind {
             ast::ExprKind::Var(name) => {
@@ -148,7 +158,9 @@ impl Checker<'_> {
                 self.grow_counter(id);
                 self.read_var(name, target.span)?
             }
-            ast::ExprKind::Map { name, key } => self.counter_map(name, key.as_deref(), target.span)?,
+            ast::ExprKind::Map { name, key } => {
+                self.counter_map(name, key.as_deref(), target.span)?
+            }
             _ => {
                 let message = "`++` and `--` need a variable or a map";
                 self.error(codes::BAD_ASSIGNMENT, target.span, message);

@@ -68,7 +68,8 @@ impl Checker<'_> {
                     let declared = self.vars[id].span;
                     let message = format!("`${name}` is used and never assigned");
                     self.report(
-                        Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message).also(declared, "declared here"),
+                        Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message)
+                            .also(declared, "declared here"),
                     );
                 }
                 None
@@ -83,16 +84,26 @@ impl Checker<'_> {
             format!("the variable `${name}` has not been assigned"),
         );
         // Of the blocks before this one, too: a variable ends with its block.
-        let elsewhere = (0..self.declared).map(var_id).filter_map(|id| self.vars.get(id)).find(|v| v.name == name);
+        let elsewhere = (0..self.declared)
+            .map(var_id)
+            .filter_map(|id| self.vars.get(id))
+            .find(|v| v.name == name);
         if let Some(elsewhere) = elsewhere {
             let at = elsewhere.span;
             diag = diag
                 .also(at, "assigned here, in a block that has ended")
                 .help(format!("declare it before the block: `let ${name};`"));
         } else {
-            let mut names: Vec<&str> = self.scopes.iter().flat_map(|s| s.keys().map(String::as_str)).collect();
+            let mut names: Vec<&str> = self
+                .scopes
+                .iter()
+                .flat_map(|s| s.keys().map(String::as_str))
+                .collect();
             names.sort_unstable();
-            let near: Vec<String> = similar::nearest(name, names).iter().map(|n| format!("${n}")).collect();
+            let near: Vec<String> = similar::nearest(name, names)
+                .iter()
+                .map(|n| format!("${n}"))
+                .collect();
             diag = self.suggest(diag, &near);
         }
         self.report(diag);

@@ -73,14 +73,21 @@ impl Checker<'_> {
 
     fn array_length(&mut self, n: u64, span: Span) -> Option<u32> {
         if n > MAX_ELEMENTS {
-            let message = format!("an array of {n} elements is too large; {MAX_ELEMENTS} is the most");
+            let message =
+                format!("an array of {n} elements is too large; {MAX_ELEMENTS} is the most");
             self.error(codes::VALUE_TOO_LARGE, span, message);
             return None;
         }
         Some(n as u32)
     }
 
-    fn wrap(&mut self, mut ty: Ty, suffixes: &[TypeSuffix], space: Space, span: Span) -> Option<Ty> {
+    fn wrap(
+        &mut self,
+        mut ty: Ty,
+        suffixes: &[TypeSuffix],
+        space: Space,
+        span: Span,
+    ) -> Option<Ty> {
         for suffix in suffixes {
             let shape = match *suffix {
                 TypeSuffix::Pointer => Type::Pointer { to: ty, space },
@@ -121,7 +128,9 @@ impl Checker<'_> {
     }
 
     fn kernel_type(&self, name: &str, kinds: &[TypeKind]) -> Option<KernelTypeId> {
-        kinds.iter().find_map(|&kind| self.kernel.find_type(kind, name))
+        kinds
+            .iter()
+            .find_map(|&kind| self.kernel.find_type(kind, name))
     }
 
     fn unknown_type(&mut self, written: &ast::TypeExpr, kinds: &[TypeKind]) {
@@ -141,7 +150,9 @@ impl Checker<'_> {
                 (TypeKind::Enum, "enum "),
                 (TypeKind::Typedef, ""),
             ];
-            let other = others.iter().find(|(k, _)| self.kernel.find_type(*k, name).is_some());
+            let other = others
+                .iter()
+                .find(|(k, _)| self.kernel.find_type(*k, name).is_some());
             match other {
                 Some((_, tag)) => diag = diag.help(format!("write `{tag}{name}`")),
                 None => {
@@ -150,7 +161,7 @@ impl Checker<'_> {
                         near = similar::nearest(name, NAMES.iter().map(|(n, _)| *n));
                     }
                     for &kind in kinds {
-                        let found = self.kernel.similar(Similar::Type(kind), name);
+                        let found = self.similar(Similar::Type(kind), name);
                         near.extend(found.iter().map(|n| format!("{tag}{n}")));
                     }
                     near.truncate(5);
@@ -193,7 +204,12 @@ impl Checker<'_> {
         Some(fold::literal(i128::from(size), span))
     }
 
-    pub(super) fn offsetof(&mut self, of: &ast::TypeOrExpr, path: &[ast::Ident], span: Span) -> Option<Expr> {
+    pub(super) fn offsetof(
+        &mut self,
+        of: &ast::TypeOrExpr,
+        path: &[ast::Ident],
+        span: Span,
+    ) -> Option<Expr> {
         let mut ty = self.type_or_value(of)?;
         // `offsetof($skb, len)` is about what the pointer points to.
         if let Some(to) = self.pointee(ty) {

@@ -45,6 +45,7 @@ impl Lower<'_> {
                 self.b.compare_imm(Cond::Eq, a, 0)
             }
             ExprKind::Ternary(cond, yes, no) => self.choose(cond, yes, no),
+            ExprKind::Either(first, second) => self.either(first, second),
             ExprKind::Cast(from) => self.cast(from, expr.ty),
             ExprKind::IncDec {
                 target,
@@ -128,6 +129,23 @@ impl Lower<'_> {
         self.arm(yes, |lower| {
             let one = lower.b.iconst(1);
             lower.b.write_var(result, one);
+            lower.b.jump(join);
+        });
+        self.b.seal_block(join);
+        self.b.switch_to(join);
+        self.b.read_var(result)
+    }
+
+    /// The first value unless it is zero.
+    fn either(&mut self, first: &Expr, second: &Expr) -> Value {
+        let result = self.b.declare_var();
+        let (otherwise, join) = (self.b.create_block(), self.b.create_block());
+        let value = self.value(first);
+        self.b.write_var(result, value);
+        self.b.branch(value, join, otherwise);
+        self.arm(otherwise, |lower| {
+            let value = lower.value(second);
+            lower.b.write_var(result, value);
             lower.b.jump(join);
         });
         self.b.seal_block(join);

@@ -16,6 +16,7 @@ pub(crate) fn each_part<'e>(expr: &'e Expr, mut f: impl FnMut(&'e Expr)) {
         | ExprKind::CompareMemory(_, a, b)
         | ExprKind::And(a, b)
         | ExprKind::Or(a, b)
+        | ExprKind::Either(a, b)
         | ExprKind::Element(a, b) => {
             f(a);
             f(b);

@@ -5,7 +5,9 @@
 
 use nettrace_grammar::{Diagnostic, ast, codes};
 
-use super::{Found, Group, Part, Resolver, Source, Uses, function, interval, suggest, syntax, tracepoint};
+use super::{
+    Found, Group, Part, Resolver, Source, Uses, function, interval, suggest, syntax, tracepoint,
+};
 use crate::artifact::{Attach, Target};
 use crate::kernel::{Feature, KernelTypeId};
 use crate::probes::{self, ContextKind, ProbeKind};
@@ -41,7 +43,10 @@ pub(crate) fn probe(r: &mut Resolver<'_>, probe: &ast::Probe) -> Vec<Group> {
         }
     }
     if count > r.max_probes as usize {
-        let message = format!("this probe has {count} targets; {} is the most", r.max_probes);
+        let message = format!(
+            "this probe has {count} targets; {} is the most",
+            r.max_probes
+        );
         let help = "use a narrower pattern, or raise the limit: `config = { max_probes = N }`";
         r.error(Diagnostic::error(codes::BAD_PROBE, probe.span, message).help(help));
         return Vec::new();
@@ -71,7 +76,8 @@ enum Place {
 }
 
 fn key(r: &Resolver<'_>, kind: &'static ProbeKind, uses: &Uses, found: &Found) -> Key {
-    let cookies = kind.context != ContextKind::EventArgs || r.kernel.has(Feature::RawTracepointCookie);
+    let cookies =
+        kind.context != ContextKind::EventArgs || r.kernel.has(Feature::RawTracepointCookie);
     let result = match &found.source {
         Source::Prototype(p) if uses.retval => Some(p.result),
         _ => None,
@@ -84,7 +90,11 @@ fn key(r: &Resolver<'_>, kind: &'static ProbeKind, uses: &Uses, found: &Found) -
     };
     Key {
         kind: kind.name,
-        fields: uses.fields.iter().map(|name| place(&found.source, name)).collect(),
+        fields: uses
+            .fields
+            .iter()
+            .map(|name| place(&found.source, name))
+            .collect(),
         result,
         count,
         // A struct by value moves the arguments behind it.
@@ -157,7 +167,10 @@ fn add(
     }
 }
 
-fn attach_point(r: &mut Resolver<'_>, point: &ast::AttachPoint) -> Option<(&'static ProbeKind, Vec<Found>)> {
+fn attach_point(
+    r: &mut Resolver<'_>,
+    point: &ast::AttachPoint,
+) -> Option<(&'static ProbeKind, Vec<Found>)> {
     let parts = syntax::parts(r, point)?;
     let (first, rest) = parts.split_first()?;
     let Some(kind) = probes::find(&first.text) else {
@@ -165,9 +178,15 @@ fn attach_point(r: &mut Resolver<'_>, point: &ast::AttachPoint) -> Option<(&'sta
         return None;
     };
     let found = match kind.name {
-        "begin" => once(r, kind, point, rest, Attach::Begin).into_iter().collect(),
-        "end" => once(r, kind, point, rest, Attach::End).into_iter().collect(),
-        "interval" => interval::resolve(r, kind, point, rest).into_iter().collect(),
+        "begin" => once(r, kind, point, rest, Attach::Begin)
+            .into_iter()
+            .collect(),
+        "end" => once(r, kind, point, rest, Attach::End)
+            .into_iter()
+            .collect(),
+        "interval" => interval::resolve(r, kind, point, rest)
+            .into_iter()
+            .collect(),
         "tracepoint" => tracepoint::resolve(r, kind, point, rest),
         "rawtracepoint" => tracepoint::resolve_raw(r, kind, point, rest),
         _ => function::resolve(r, kind, point, rest),
@@ -183,7 +202,12 @@ fn once(
     attach: Attach,
 ) -> Option<Found> {
     if !rest.is_empty() {
-        syntax::bad_form(r, point, kind.usage, format!("`{}` takes no target", kind.name));
+        syntax::bad_form(
+            r,
+            point,
+            kind.usage,
+            format!("`{}` takes no target", kind.name),
+        );
         return None;
     }
     Some(Found {

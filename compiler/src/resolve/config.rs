@@ -66,14 +66,24 @@ const MAX_STRLEN: u64 = 8192;
 struct Refused(String);
 
 /// Reads the block.
-pub(crate) fn read(block: Option<&ast::Config>, overrides: &[(String, String)], sink: &mut Sink) -> Configuration {
+pub(crate) fn read(
+    block: Option<&ast::Config>,
+    overrides: &[(String, String)],
+    sink: &mut Sink,
+) -> Configuration {
     let mut config = Configuration {
         settings: Settings::default(),
         limits: Limits::default(),
         max_probes: 1024,
     };
     for entry in block.iter().flat_map(|b| &b.entries) {
-        set(&mut config, sink, &entry.key.name, &entry.value.name, Some((entry.key.span, entry.value.span)));
+        set(
+            &mut config,
+            sink,
+            &entry.key.name,
+            &entry.value.name,
+            Some((entry.key.span, entry.value.span)),
+        );
     }
     for (key, value) in overrides {
         set(&mut config, sink, key, value, None);
@@ -81,13 +91,22 @@ pub(crate) fn read(block: Option<&ast::Config>, overrides: &[(String, String)], 
     config
 }
 
-fn set(config: &mut Configuration, sink: &mut Sink, key: &str, value: &str, at: Option<(Span, Span)>) {
+fn set(
+    config: &mut Configuration,
+    sink: &mut Sink,
+    key: &str,
+    value: &str,
+    at: Option<(Span, Span)>,
+) {
     let error = |span: Option<Span>, message: String| match span {
         Some(span) => Diagnostic::error(codes::BAD_CONFIG, span, message),
         None => Diagnostic::host(codes::BAD_CONFIG, message),
     };
     if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == key) {
-        sink.error(error(at.map(|a| a.0), format!("the option `{key}` is called `{new}` now")));
+        sink.error(error(
+            at.map(|a| a.0),
+            format!("the option `{key}` is called `{new}` now"),
+        ));
         return;
     }
     if IGNORED.contains(&key) {
@@ -108,7 +127,10 @@ fn set(config: &mut Configuration, sink: &mut Sink, key: &str, value: &str, at: 
         return;
     }
     if let Err(Refused(takes)) = apply(config, key, value) {
-        let diag = error(at.map(|a| a.1), format!("the option `{key}` cannot be `{value}`"));
+        let diag = error(
+            at.map(|a| a.1),
+            format!("the option `{key}` cannot be `{value}`"),
+        );
         sink.error(diag.help(format!("it takes {takes}")));
     }
 }

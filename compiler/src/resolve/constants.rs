@@ -4,13 +4,13 @@
 
 /// A constant of a kernel header.
 #[derive(Debug)]
-pub(crate) struct Constant {
+pub struct Constant {
     /// As in C.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Its value.
-    pub(crate) value: i64,
+    pub value: i64,
     /// Where C programs get it from.
-    pub(crate) header: &'static str,
+    pub header: &'static str,
 }
 
 const fn c(name: &'static str, value: i64, header: &'static str) -> Constant {
@@ -22,12 +22,13 @@ const fn c(name: &'static str, value: i64, header: &'static str) -> Constant {
 }
 
 /// The constant of this name.
-pub(crate) fn find(name: &str) -> Option<&'static Constant> {
+pub fn find(name: &str) -> Option<&'static Constant> {
     TABLE.iter().find(|row| row.name == name)
 }
 
 #[rustfmt::skip]
-pub(crate) static TABLE: &[Constant] = &[
+/// All rows.
+pub static TABLE: &[Constant] = &[
     // linux/stddef.h
     c("NULL", 0, "linux/stddef.h"),
     // linux/socket.h
@@ -567,7 +568,13 @@ mod tests {
 
     #[test]
     fn constants_of_the_usual_scripts() {
-        for (name, value) in [("AF_INET", 2), ("AF_INET6", 10), ("IPPROTO_TCP", 6), ("ETH_P_IP", 0x800), ("NF_DROP", 0)] {
+        for (name, value) in [
+            ("AF_INET", 2),
+            ("AF_INET6", 10),
+            ("IPPROTO_TCP", 6),
+            ("ETH_P_IP", 0x800),
+            ("NF_DROP", 0),
+        ] {
             assert_eq!(find(name).map(|c| c.value), Some(value), "{name}");
         }
         assert!(find("AF_NOTHING").is_none());

@@ -66,7 +66,12 @@ fn split_offset(
     part: &Part,
 ) -> Option<(Part, u64)> {
     if part.text.is_empty() {
-        syntax::bad_form(r, point, kind.usage, format!("`{}` needs a function", kind.name));
+        syntax::bad_form(
+            r,
+            point,
+            kind.usage,
+            format!("`{}` needs a function", kind.name),
+        );
         return None;
     }
     if part.text.starts_with("0x") {
@@ -80,12 +85,18 @@ fn split_offset(
     };
     let Some(number) = syntax::number(offset) else {
         let message = format!("`{offset}` is not an offset");
-        r.error(Diagnostic::error(codes::BAD_PROBE, part.span, message).help("write a number of bytes: `+16` or `+0x10`"));
+        r.error(
+            Diagnostic::error(codes::BAD_PROBE, part.span, message)
+                .help("write a number of bytes: `+16` or `+0x10`"),
+        );
         return None;
     };
     if kind.context != ContextKind::Entry {
         let message = format!("`{}` takes no offset", kind.name);
-        r.error(Diagnostic::error(codes::BAD_PROBE, part.span, message).help("only kprobe can stop inside of a function"));
+        r.error(
+            Diagnostic::error(codes::BAD_PROBE, part.span, message)
+                .help("only kprobe can stop inside of a function"),
+        );
         return None;
     }
     let name = Part {
@@ -102,7 +113,10 @@ fn not_loaded(r: &mut Resolver<'_>, module: &Part) -> Vec<Found> {
         format!("the module `{}` is not loaded", module.text),
     );
     let similar = r.kernel.similar(Similar::Module, &module.text);
-    let help = format!("`modprobe {}` loads it; /proc/modules lists those that are", module.text);
+    let help = format!(
+        "`modprobe {}` loads it; /proc/modules lists those that are",
+        module.text
+    );
     r.missing(suggest(diag, &similar).help(help));
     Vec::new()
 }
@@ -110,7 +124,11 @@ fn not_loaded(r: &mut Resolver<'_>, module: &Part) -> Vec<Found> {
 fn matching(r: &mut Resolver<'_>, wanted: &Wanted<'_>) -> Vec<Found> {
     if wanted.offset != 0 {
         let message = "a pattern cannot have an offset";
-        r.error(Diagnostic::error(codes::BAD_PROBE, wanted.point.span, message));
+        r.error(Diagnostic::error(
+            codes::BAD_PROBE,
+            wanted.point.span,
+            message,
+        ));
         return Vec::new();
     }
     let module = wanted.module.map(|m| m.text.as_str());
@@ -122,7 +140,11 @@ fn matching(r: &mut Resolver<'_>, wanted: &Wanted<'_>) -> Vec<Found> {
     found.retain(|f| f.addresses <= 1);
     if found.is_empty() {
         let message = format!("no traceable function matches `{}`", wanted.point.text);
-        r.missing(Diagnostic::error(codes::NO_SUCH_TARGET, wanted.point.span, message));
+        r.missing(Diagnostic::error(
+            codes::NO_SUCH_TARGET,
+            wanted.point.span,
+            message,
+        ));
     }
     found.into_iter().map(|f| target(wanted, f)).collect()
 }
@@ -151,8 +173,15 @@ fn single(r: &mut Resolver<'_>, wanted: &Wanted<'_>) -> Option<Found> {
         return None;
     }
     if needs_btf(wanted.kind) && function.prototype.is_none() {
-        let kprobe = if wanted.kind.name == "fexit" { "kretprobe" } else { "kprobe" };
-        let message = format!("`{}` needs a function that BTF describes; `{name}` is not in it", wanted.kind.name);
+        let kprobe = if wanted.kind.name == "fexit" {
+            "kretprobe"
+        } else {
+            "kprobe"
+        };
+        let message = format!(
+            "`{}` needs a function that BTF describes; `{name}` is not in it",
+            wanted.kind.name
+        );
         let help = format!("write `{kprobe}:{name}`");
         r.error(Diagnostic::error(codes::NO_ARGUMENTS, wanted.name.span, message).help(help));
         return None;
@@ -179,7 +208,10 @@ fn unknown(r: &mut Resolver<'_>, wanted: &Wanted<'_>) {
             diag = diag.note("it may be inlined everywhere, or in a module that is not loaded");
         }
     } else {
-        let modules: Vec<String> = elsewhere.iter().map(|f| format!("`{}`", module_of(f))).collect();
+        let modules: Vec<String> = elsewhere
+            .iter()
+            .map(|f| format!("`{}`", module_of(f)))
+            .collect();
         diag = diag.note(format!("it is in {}", modules.join(" and ")));
     }
     r.missing(diag);
@@ -187,13 +219,19 @@ fn unknown(r: &mut Resolver<'_>, wanted: &Wanted<'_>) {
 
 fn several_modules(r: &mut Resolver<'_>, wanted: &Wanted<'_>, found: &[Function]) {
     let name = &wanted.name.text;
-    let modules: Vec<String> = found.iter().map(|f| format!("`{}`", module_of(f))).collect();
+    let modules: Vec<String> = found
+        .iter()
+        .map(|f| format!("`{}`", module_of(f)))
+        .collect();
     let message = format!("there are {} functions `{name}`", found.len());
     let first = found.first().map_or("vmlinux", module_of);
     r.missing(
         Diagnostic::error(codes::AMBIGUOUS_TARGET, wanted.name.span, message)
             .note(format!("they are in {}", modules.join(", ")))
-            .help(format!("name the one you mean: `{}:{first}:{name}`", wanted.kind.name)),
+            .help(format!(
+                "name the one you mean: `{}:{first}:{name}`",
+                wanted.kind.name
+            )),
     );
 }
 
@@ -215,10 +253,7 @@ fn module_of(function: &Function) -> &str {
 }
 
 fn needs_btf(kind: &ProbeKind) -> bool {
-    matches!(
-        kind.context,
-        ContextKind::Args | ContextKind::ArgsAndResult
-    )
+    matches!(kind.context, ContextKind::Args | ContextKind::ArgsAndResult)
 }
 
 fn target(wanted: &Wanted<'_>, function: Function) -> Found {
@@ -251,7 +286,9 @@ fn target(wanted: &Wanted<'_>, function: Function) -> Found {
             cookie: 0,
             span: (wanted.point.span.lo, wanted.point.span.hi),
         },
-        source: function.prototype.map_or(Source::Unknown, Source::Prototype),
+        source: function
+            .prototype
+            .map_or(Source::Unknown, Source::Prototype),
         user_arguments: false,
     }
 }

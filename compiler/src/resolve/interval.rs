@@ -77,7 +77,9 @@ fn duration(r: &mut Resolver<'_>, part: &Part) -> Option<u64> {
         _ => UNITS.iter().find(|(n, _)| *n == unit).map(|&(_, n)| n),
     };
     let number = number.parse::<u64>().ok().filter(|&n| n > 0);
-    let period = number.zip(scale).and_then(|(n, scale)| n.checked_mul(scale));
+    let period = number
+        .zip(scale)
+        .and_then(|(n, scale)| n.checked_mul(scale));
     if period.is_none() {
         let message = format!("`{}` is not a length of time", part.text);
         let help = "write a number and a unit: `interval:s:1`, `interval:10ms`, `interval:hz:99`";

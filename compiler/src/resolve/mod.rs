@@ -5,7 +5,7 @@
 
 mod attach;
 pub(crate) mod config;
-pub(crate) mod constants;
+pub mod constants;
 mod function;
 mod interval;
 mod syntax;
@@ -21,7 +21,7 @@ use crate::kernel::{Kernel, Prototype, Tracepoint};
 use crate::probes::ProbeKind;
 
 pub(crate) use attach::probe;
-pub(crate) use uses::Uses;
+pub(crate) use uses::{Uses, is_args};
 
 /// Where the arguments of a probe's targets are described.
 #[derive(Clone, Debug, PartialEq)]

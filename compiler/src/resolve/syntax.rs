@@ -37,7 +37,11 @@ pub(super) fn parts(r: &mut Resolver<'_>, point: &ast::AttachPoint) -> Option<Ve
 
 fn part(r: &mut Resolver<'_>, point: &ast::AttachPoint, start: usize, end: usize) -> Option<Part> {
     let text = point.text.get(start..end).unwrap_or("");
-    let lo = point.span.lo.saturating_add(start as u32).min(point.span.hi);
+    let lo = point
+        .span
+        .lo
+        .saturating_add(start as u32)
+        .min(point.span.hi);
     let span = Span::new(lo, lo.saturating_add(text.len() as u32).min(point.span.hi));
     let text = insert_params(r, text, span)?;
     Some(Part {
@@ -63,7 +67,8 @@ fn insert_params(r: &mut Resolver<'_>, text: &str, span: Span) -> Option<String>
         match param {
             Some(value) => out.push_str(value),
             None => {
-                let message = format!("this probe needs the parameter `${number}`, which was not given");
+                let message =
+                    format!("this probe needs the parameter `${number}`, which was not given");
                 let help = "parameters follow the script on the command line";
                 r.error(Diagnostic::error(codes::BAD_PROBE, span, message).help(help));
                 return None;
@@ -84,9 +89,16 @@ pub(super) fn number(text: &str) -> Option<u64> {
 }
 
 /// Reports a probe that is not written as its kind wants it.
-pub(super) fn bad_form(r: &mut Resolver<'_>, point: &ast::AttachPoint, usage: &str, message: String) {
+pub(super) fn bad_form(
+    r: &mut Resolver<'_>,
+    point: &ast::AttachPoint,
+    usage: &str,
+    message: String,
+) {
     let span = whole(point).span;
-    r.error(Diagnostic::error(codes::BAD_PROBE, span, message).help(format!("the form is `{usage}`")));
+    r.error(
+        Diagnostic::error(codes::BAD_PROBE, span, message).help(format!("the form is `{usage}`")),
+    );
 }
 
 #[cfg(test)]

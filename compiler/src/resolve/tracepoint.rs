@@ -36,7 +36,11 @@ pub(super) fn resolve(
         Ok(names) => {
             if names.is_empty() {
                 let message = format!("no tracepoint matches `{}:{}`", category.text, event.text);
-                r.missing(Diagnostic::error(codes::NO_SUCH_TARGET, point.span, message));
+                r.missing(Diagnostic::error(
+                    codes::NO_SUCH_TARGET,
+                    point.span,
+                    message,
+                ));
             }
             names
                 .iter()
@@ -125,7 +129,12 @@ pub(super) fn resolve_raw(
         .map(|t| Found {
             target: Target {
                 probe: match module {
-                    Some(_) => format!("{}:{}:{}", kind.name, t.module.as_deref().unwrap_or("vmlinux"), t.event),
+                    Some(_) => format!(
+                        "{}:{}:{}",
+                        kind.name,
+                        t.module.as_deref().unwrap_or("vmlinux"),
+                        t.event
+                    ),
                     None => format!("{}:{}", kind.name, t.event),
                 },
                 attach: Attach::RawTracepoint {
