@@ -84,9 +84,11 @@ fn check_event(plan: &Plan, event: &Event) -> Result<(), String> {
             }
         }
         Action::PrintMap { map, .. } | Action::Clear { map } | Action::Zero { map } => {
-            if map_exists(plan, *map)?.script.is_none() {
-                return Err(format!("{map} is not a map of the script"));
-            }
+            return map_exists(plan, *map)?
+                .script
+                .as_ref()
+                .map(|_| ())
+                .ok_or(format!("{map} is not a map of the script"));
         }
         Action::PrintValue | Action::Exit | Action::Join { .. } if event.fields.is_empty() => {
             return Err("no field".to_string());
