@@ -17,3 +17,7 @@ pub mod probes;
 pub mod resolve;
 pub mod typed;
 pub mod types;
+
+// Files that unit tests share with integration tests name the crate as the latter do.
+#[cfg(test)]
+extern crate self as nettrace_compiler;

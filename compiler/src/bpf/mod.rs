@@ -76,7 +76,7 @@ pub struct LimitError {
 
 /// Compiles one function.
 pub fn emit(func: &Func) -> Result<Code, LimitError> {
-    emit_with(func, regalloc::Registers::ALL)
+    emit_with(func, 4)
 }
 
 /// Compiles all functions. All errors are reported, also that a function and what it calls need too much stack together.
@@ -101,8 +101,9 @@ pub fn emit_module(module: &Module) -> Result<IndexVec<FuncId, Code>, Vec<LimitE
     }
 }
 
-/// Compiles with fewer registers than there are: more of them must be spilled.
-fn emit_with(func: &Func, registers: regalloc::Registers) -> Result<Code, LimitError> {
+/// [`emit`] with only so many of the four registers that calls preserve: for tests, more values must be spilled.
+pub fn emit_with(func: &Func, callee_saved: u8) -> Result<Code, LimitError> {
+    let registers = regalloc::Registers { callee_saved };
     let selected = select::select(func);
     let Some(mut allocated) = regalloc::allocate(selected.clone(), registers) else {
         return Err(LimitError {

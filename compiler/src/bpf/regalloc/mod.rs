@@ -29,9 +29,6 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
-    /// All that the machine has.
-    pub(crate) const ALL: Registers = Registers { callee_saved: 4 };
-
     /// How many there are.
     pub(crate) fn count(self) -> usize {
         6 + usize::from(self.callee_saved.min(4))

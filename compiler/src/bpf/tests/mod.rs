@@ -1,6 +1,8 @@
 //! The code generator, shown on IR text and run on random programs.
 
 mod golden;
+#[path = "../../../tests/common/program.rs"]
+mod program;
 mod random;
 mod world;
 

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::program::VALUE_SIZE;
 use crate::artifact::MapId;
 use crate::index::Id;
 use crate::ir::Helper;
 use crate::ir::machine::{Fault, Fresh, Kernel, Memory};
-
-/// Bytes of the value of each map that has only one.
-pub(super) const VALUE_SIZE: usize = 64;
 
 /// What the outside of a program sees of it.
 #[derive(Debug, Default)]
