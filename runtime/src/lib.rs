@@ -8,6 +8,7 @@ mod code;
 mod control;
 pub mod decode;
 pub mod events;
+pub mod host;
 pub mod live;
 pub mod load;
 pub mod loss;

@@ -249,6 +249,13 @@ pub trait Kernel {
     /// Traceable functions whose name matches a pattern with `*` and `?`, in name order.
     fn functions_matching(&self, pattern: &str, module: Option<&str>) -> Vec<Function>;
 
+    /// Calls back with name and module of every traceable function, in no particular order, one at a time: for listings.
+    fn each_function(&self, f: &mut dyn FnMut(&str, Option<&str>)) {
+        for function in self.functions_matching("*", None) {
+            f(&function.name, function.module.as_deref());
+        }
+    }
+
     /// Whether this module is loaded (`vmlinux` always is).
     fn module_loaded(&self, name: &str) -> bool;
 

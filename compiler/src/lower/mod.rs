@@ -30,7 +30,6 @@ mod control;
 mod event;
 mod expr;
 mod into;
-mod layouts;
 mod maps;
 mod place;
 mod plan;

@@ -92,7 +92,7 @@ impl Plans {
     ) -> Layout {
         self.layouts
             .entry(ty)
-            .or_insert_with(|| super::layouts::layout(&program.types, kernel, ty))
+            .or_insert_with(|| crate::types::layout::layout(&program.types, kernel, ty))
             .clone()
     }
 

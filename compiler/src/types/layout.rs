@@ -17,7 +17,9 @@ const MAX_FIELDS: u32 = 1 << 14;
 /// The layout of values of a type.
 pub fn layout(types: &Types, kernel: &dyn Kernel, ty: Ty) -> Layout {
     match types.get(ty) {
-        Type::Poison | Type::Void => bytes(0),
+        Type::Poison | Type::Void => Layout::Literal {
+            text: String::new(),
+        },
         Type::Bool => Layout::Bool,
         Type::Int { bytes, signed } => Layout::Int {
             bytes: *bytes,

@@ -1,0 +1,170 @@
+//! A kernel that only files describe: `--btf FILE` and `--btf-module NAME=FILE`.
+//!
+//! In: BTF. Out: a [`Kernel`] for checking scripts against another machine. What BTF does not say (addresses, what can be traced,
+//! the records of system call events) is unknown here, and said to be; nothing is asked of this machine.
+
+use std::rc::Rc;
+
+use nettrace_compiler::kernel::btf::BtfTypes;
+use nettrace_compiler::kernel::{
+    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Record, Similar, Traceable,
+    Tracepoint, TracepointField, TypeKind,
+};
+use nettrace_compiler::types::{convert, layout, print};
+use nettrace_grammar::{Diagnostic, codes};
+
+/// The struct that the kernel fills for a trace event; events of one class share that of the class.
+const RECORD_PREFIX: &str = "trace_event_raw_";
+/// How a field with a variable length is called in that struct.
+const DATA_LOC: &str = "__data_loc_";
+
+/// A kernel that files describe.
+#[derive(Debug)]
+pub struct DescribedKernel {
+    types: BtfTypes,
+}
+
+impl DescribedKernel {
+    pub(super) fn new(types: BtfTypes) -> DescribedKernel {
+        DescribedKernel { types }
+    }
+
+    /// The types alone.
+    pub fn types(&self) -> &BtfTypes {
+        &self.types
+    }
+
+    /// The event's fields from the struct that the kernel fills.
+    fn fields(&self, record: &Record) -> Vec<TracepointField> {
+        let fields = record
+            .members
+            .iter()
+            .filter(|m| !matches!(m.name.as_str(), "" | "ent" | "__data"));
+        fields
+            .map(|member| {
+                let variable = member.name.strip_prefix(DATA_LOC);
+                let c_type = match variable {
+                    // Text or not: BTF does not tell; nearly all are text.
+                    Some(_) => "__data_loc char[]".to_string(),
+                    None => print::kernel_type(self, member.ty),
+                };
+                TracepointField {
+                    name: variable.unwrap_or(&member.name).to_string(),
+                    c_type,
+                    offset: member.bit_offset / 8,
+                    size: layout::kernel_size(self, member.ty).unwrap_or(0),
+                    signed: matches!(
+                        &*self.ty(convert::underlying(self, member.ty)),
+                        KernelType::Int { signed: true, .. }
+                    ),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Kernel for DescribedKernel {
+    fn find_type(&self, kind: TypeKind, name: &str) -> Option<KernelTypeId> {
+        self.types.find_type(kind, name)
+    }
+
+    fn ty(&self, id: KernelTypeId) -> Rc<KernelType> {
+        self.types.ty(id)
+    }
+
+    fn module_name(&self, module: u16) -> Option<String> {
+        self.types.module_name(module)
+    }
+
+    fn enumerator(&self, name: &str) -> Option<(i64, KernelTypeId)> {
+        self.types.enumerator(name)
+    }
+
+    fn functions(&self, name: &str, module: Option<&str>) -> Vec<Function> {
+        self.types.functions(name, module)
+    }
+
+    fn traceable(&self, _name: &str, _module: Option<&str>) -> Traceable {
+        // Nothing is known that speaks against it.
+        Traceable::Yes
+    }
+
+    fn functions_matching(&self, pattern: &str, module: Option<&str>) -> Vec<Function> {
+        self.types.functions_matching(pattern, module)
+    }
+
+    fn each_function(&self, f: &mut dyn FnMut(&str, Option<&str>)) {
+        self.types
+            .each_function(None, &mut |module, name| f(name, module));
+    }
+
+    fn module_loaded(&self, name: &str) -> bool {
+        name == "vmlinux" || self.types.modules().iter().any(|m| m == name)
+    }
+
+    fn tracepoint(
+        &self,
+        category: &str,
+        event: &str,
+    ) -> Result<Option<Tracepoint>, Box<Diagnostic>> {
+        let record = self
+            .types
+            .find_type(TypeKind::Struct, &format!("{RECORD_PREFIX}{event}"));
+        if let Some(id) = record
+            && let KernelType::Record(record) = &*self.ty(id)
+        {
+            return Ok(Some(Tracepoint {
+                category: category.to_string(),
+                event: event.to_string(),
+                fields: self.fields(record),
+            }));
+        }
+        if category != "syscalls" && self.types.raw_tracepoint(event).is_none() {
+            return Ok(None);
+        }
+        let message =
+            format!("the fields of the tracepoint `{category}:{event}` are not in the BTF given");
+        Err(Box::new(
+            Diagnostic::host(codes::NO_TRACEFS, message)
+                .note("the kernel tells them in tracefs; BTF has them only of events that share no class with others")
+                .help("check this script on the machine it is for, or use the `rawtracepoint` of the same name"),
+        ))
+    }
+
+    fn tracepoints_matching(
+        &self,
+        _category: &str,
+        event: &str,
+    ) -> Result<Vec<(String, String)>, Box<Diagnostic>> {
+        let message = format!("which tracepoints match `{event}` cannot be told from BTF");
+        Err(Box::new(
+            Diagnostic::host(codes::NO_TRACEFS, message)
+                .note("the kernel lists them in tracefs")
+                .help("name one tracepoint, or use `rawtracepoint`, which BTF does list"),
+        ))
+    }
+
+    fn raw_tracepoint(&self, event: &str) -> Option<RawTracepoint> {
+        self.types.raw_tracepoint(event)
+    }
+
+    fn raw_tracepoints_matching(&self, pattern: &str) -> Vec<String> {
+        self.types.raw_tracepoints_matching(pattern)
+    }
+
+    fn symbol(&self, _name: &str) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn has(&self, feature: Feature) -> bool {
+        super::has_by_btf(&self.types, self, feature)
+    }
+
+    fn kfunc(&self, name: &str) -> Option<u32> {
+        self.types.kfunc(name)
+    }
+
+    fn similar(&self, what: Similar, name: &str) -> Vec<String> {
+        self.types.similar(what, name)
+    }
+}

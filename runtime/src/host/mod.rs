@@ -1,0 +1,320 @@
+//! What the compiler asks about the kernel, answered by this machine or by files from another one.
+//!
+//! In: `/sys` and `/proc`, or the files of `--btf` and `--btf-module`. Out: [`Kernel`] and, for attaching, [`KernelFunctions`].
+//! Everything is read when it is asked for, and the cheapest source first: BTF answers most questions, kallsyms and
+//! `available_filter_functions` only those about names that BTF lacks, about patterns, and about failures.
+//!
+//! A description from files knows only what BTF says: it never looks at this machine's tracefs, symbols or modules.
+
+mod btf;
+mod described;
+mod functions;
+mod modules;
+mod tracepoints;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use nettrace_compiler::kernel::btf::{BtfTypes, NoModules};
+use nettrace_compiler::kernel::{
+    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Traceable,
+    Tracepoint, TypeKind, glob, similar,
+};
+use nettrace_compiler::types::members;
+use nettrace_grammar::Diagnostic;
+
+use crate::attach::{BtfFunction, KernelFunctions};
+use functions::{Functions, Place};
+
+pub use described::DescribedKernel;
+
+/// The PMU through which kprobes attach; there is none without CONFIG_KPROBES.
+const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe";
+
+/// The running kernel.
+#[derive(Debug)]
+pub struct LiveKernel {
+    types: BtfTypes,
+    functions: Functions,
+}
+
+impl LiveKernel {
+    /// Maps the kernel's BTF; reads nothing else.
+    ///
+    /// # Errors
+    /// `NO_BTF` when the kernel has none.
+    pub fn open() -> Result<LiveKernel, Box<Diagnostic>> {
+        Ok(LiveKernel {
+            types: BtfTypes::new(btf::running()?, Box::new(modules::Loaded)),
+            functions: Functions::default(),
+        })
+    }
+
+    /// The running kernel, whose BTF is in files: for one that does not show it itself. All else is asked of the machine.
+    ///
+    /// # Errors
+    /// `FILE_ERROR` and `NO_BTF`.
+    pub fn with_btf(vmlinux: &Path) -> Result<LiveKernel, Box<Diagnostic>> {
+        Ok(LiveKernel {
+            types: BtfTypes::new(btf::from_file(vmlinux)?, Box::new(NoModules)),
+            functions: Functions::default(),
+        })
+    }
+
+    /// The types alone.
+    pub fn types(&self) -> &BtfTypes {
+        &self.types
+    }
+
+    fn function_places(&self, name: &str, module: Option<&str>) -> Vec<Place> {
+        let mut places = functions::places(name);
+        places.retain(|p| module.is_none_or(|m| m == p.module.as_deref().unwrap_or("vmlinux")));
+        places
+    }
+}
+
+/// A kernel described by files: BTF of vmlinux and of modules, each a raw section or an ELF file that has one.
+///
+/// # Errors
+/// `FILE_ERROR` when a file cannot be read, `NO_BTF` when it holds no BTF.
+pub fn describe(
+    vmlinux: &Path,
+    modules: &[(String, PathBuf)],
+) -> Result<DescribedKernel, Box<Diagnostic>> {
+    for (_, path) in modules {
+        // Told now rather than as a missing function later.
+        btf::section_bytes(path)?;
+    }
+    let types = BtfTypes::new(
+        btf::from_file(vmlinux)?,
+        Box::new(modules::Files(modules.to_vec())),
+    );
+    Ok(DescribedKernel::new(types))
+}
+
+/// What BTF says about abilities; `Kprobes` is said by a function that exists only with them.
+fn has_by_btf(types: &BtfTypes, kernel: &dyn Kernel, feature: Feature) -> bool {
+    let member = |record: &str, name: &str| {
+        let id = types.find_type(TypeKind::Struct, record);
+        id.is_some_and(|id| members::find(kernel, id, name).is_some())
+    };
+    match feature {
+        Feature::RdonlyCast => types.kfunc("bpf_rdonly_cast").is_some(),
+        Feature::RawTracepointCookie => member("bpf_raw_tp_link", "cookie"),
+        // Moved in 7.2.
+        Feature::TracingCookie => {
+            member("bpf_tramp_link", "cookie") || member("bpf_tramp_node", "cookie")
+        }
+        // The function that makes such links exists without CONFIG_FPROBE too, and refuses; the struct does not.
+        Feature::KprobeMulti => types
+            .find_type(TypeKind::Struct, "bpf_kprobe_multi_link")
+            .is_some(),
+        Feature::Kprobes => types.kfunc("register_kprobe").is_some(),
+    }
+}
+
+impl Kernel for LiveKernel {
+    fn find_type(&self, kind: TypeKind, name: &str) -> Option<KernelTypeId> {
+        self.types.find_type(kind, name)
+    }
+
+    fn ty(&self, id: KernelTypeId) -> Rc<KernelType> {
+        self.types.ty(id)
+    }
+
+    fn module_name(&self, module: u16) -> Option<String> {
+        self.types.module_name(module)
+    }
+
+    fn enumerator(&self, name: &str) -> Option<(i64, KernelTypeId)> {
+        self.types.enumerator(name)
+    }
+
+    fn functions(&self, name: &str, module: Option<&str>) -> Vec<Function> {
+        let found = self.types.functions(name, module);
+        if !found.is_empty() {
+            return found;
+        }
+        // BTF lacks functions of assembler files, clones such as `f.isra.0`, and names with several addresses.
+        let mut found: Vec<Function> = Vec::new();
+        for place in self.function_places(name, module) {
+            match found.iter_mut().find(|f| f.module == place.module) {
+                Some(function) => function.addresses += 1,
+                None => found.push(Function {
+                    name: name.to_string(),
+                    module: place.module,
+                    prototype: None,
+                    addresses: 1,
+                }),
+            }
+        }
+        found
+    }
+
+    fn traceable(&self, name: &str, module: Option<&str>) -> Traceable {
+        let _ = module;
+        match self.functions.is_blacklisted(name) {
+            true => Traceable::No(
+                "on the kernel's list of functions that kprobes must not touch".to_string(),
+            ),
+            false => Traceable::Yes,
+        }
+    }
+
+    fn functions_matching(&self, pattern: &str, module: Option<&str>) -> Vec<Function> {
+        let described = self.types.functions_matching(pattern, module);
+        let wanted = |name: &str, home: Option<&str>| {
+            glob::matches(pattern, name) && module.is_none_or(|m| m == home.unwrap_or("vmlinux"))
+        };
+        let Some(listed) = functions::traceable(&wanted) else {
+            return described
+                .into_iter()
+                .filter(|f| !self.functions.is_blacklisted(&f.name))
+                .collect();
+        };
+        let same =
+            |f: &Function, name: &str, home: &Option<String>| f.name == name && f.module == *home;
+        let mut described = described.into_iter().peekable();
+        let mut found = Vec::new();
+        // Both are in the order of names; within a name there are few modules.
+        let mut group: Vec<Function> = Vec::new();
+        for ((name, home), addresses) in listed {
+            while described.next_if(|f| f.name < name).is_some() {}
+            if group.first().is_none_or(|f| f.name != name) {
+                group.clear();
+                while let Some(function) = described.next_if(|f| f.name == name) {
+                    group.push(function);
+                }
+            }
+            let known = group.iter().find(|f| same(f, &name, &home));
+            let prototype = known.and_then(|f| f.prototype.clone());
+            if !self.functions.is_blacklisted(&name) {
+                found.push(Function {
+                    name,
+                    module: home,
+                    prototype,
+                    addresses,
+                });
+            }
+        }
+        found
+    }
+
+    fn each_function(&self, f: &mut dyn FnMut(&str, Option<&str>)) {
+        if !functions::each_traceable(f) {
+            self.types
+                .each_function(None, &mut |module, name| f(name, module));
+        }
+    }
+
+    fn module_loaded(&self, name: &str) -> bool {
+        name == "vmlinux"
+            || modules::is_present(name)
+            || self.types.modules().iter().any(|m| m == name)
+    }
+
+    fn tracepoint(
+        &self,
+        category: &str,
+        event: &str,
+    ) -> Result<Option<Tracepoint>, Box<Diagnostic>> {
+        tracepoints::read(category, event)
+    }
+
+    fn tracepoints_matching(
+        &self,
+        category: &str,
+        event: &str,
+    ) -> Result<Vec<(String, String)>, Box<Diagnostic>> {
+        tracepoints::matching(category, event)
+    }
+
+    fn raw_tracepoint(&self, event: &str) -> Option<RawTracepoint> {
+        self.types.raw_tracepoint(event)
+    }
+
+    fn raw_tracepoints_matching(&self, pattern: &str) -> Vec<String> {
+        self.types.raw_tracepoints_matching(pattern)
+    }
+
+    fn symbol(&self, name: &str) -> Vec<u64> {
+        crate::symbols::kernel::KernelSymbols::default()
+            .places(name.as_bytes())
+            .iter()
+            .map(|place| place.address)
+            .collect()
+    }
+
+    fn has(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Kprobes => Path::new(KPROBE_PMU).is_dir(),
+            _ => has_by_btf(&self.types, self, feature),
+        }
+    }
+
+    fn kfunc(&self, name: &str) -> Option<u32> {
+        self.types.kfunc(name)
+    }
+
+    fn similar(&self, what: Similar, name: &str) -> Vec<String> {
+        match what {
+            Similar::Tracepoint => {
+                let events = tracepoints::matching("*", "*").unwrap_or_default();
+                similar::nearest(
+                    name,
+                    events
+                        .iter()
+                        .map(|(category, event)| format!("{category}:{event}")),
+                )
+            }
+            Similar::Module => similar::nearest(name, modules::present()),
+            _ => self.types.similar(what, name),
+        }
+    }
+}
+
+impl KernelFunctions for LiveKernel {
+    fn btf_function(&self, symbol: &str, module: Option<&str>) -> Option<BtfFunction> {
+        let id = self.types.function_ids(symbol, module).first().copied()?;
+        Some(BtfFunction {
+            id: id.id,
+            module: self.types.module_name(id.module),
+        })
+    }
+
+    fn module_loaded(&self, module: &str) -> bool {
+        Kernel::module_loaded(self, module)
+    }
+
+    fn untraceable(&self, symbol: &str, module: Option<&str>) -> Option<String> {
+        if let Traceable::No(why) = self.traceable(symbol, module) {
+            return Some(why);
+        }
+        let places = self.function_places(symbol, module);
+        if places.is_empty() {
+            return Some("not in the kernel's table of symbols: inlined everywhere, or renamed by the compiler".to_string());
+        }
+        if places.len() > 1 {
+            let list: Vec<String> = places.iter().map(|p| format!("{:#x}", p.address)).collect();
+            return Some(match places.iter().any(|p| p.address == 0) {
+                true => format!("a name that {} functions share", places.len()),
+                false => format!(
+                    "a name that {} functions share, at {}",
+                    places.len(),
+                    list.join(", ")
+                ),
+            });
+        }
+        let listed = functions::traceable(&|name, _| name == symbol)?;
+        listed
+            .is_empty()
+            .then(|| "marked `notrace`, or too short to be traced".to_string())
+    }
+
+    fn similar(&self, symbol: &str) -> Vec<String> {
+        Kernel::similar(self, Similar::Function, symbol)
+    }
+}
+
+#[cfg(test)]
+mod tests;
