@@ -245,4 +245,6 @@ fn write_user_frames(
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;
