@@ -9,6 +9,7 @@ mod control;
 pub mod decode;
 pub mod events;
 pub mod host;
+pub mod list;
 pub mod live;
 pub mod load;
 pub mod loss;

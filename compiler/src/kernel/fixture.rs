@@ -219,6 +219,10 @@ impl Kernel for FixtureKernel {
         found
     }
 
+    fn types_matching(&self, kind: TypeKind, pattern: &str) -> Vec<String> {
+        self.types.types_matching(kind, pattern)
+    }
+
     fn module_loaded(&self, name: &str) -> bool {
         name == "vmlinux" || self.facts.modules.contains(name)
     }

@@ -256,6 +256,12 @@ pub trait Kernel {
         }
     }
 
+    /// Names of types that match a pattern, in name order: for listings.
+    fn types_matching(&self, kind: TypeKind, pattern: &str) -> Vec<String> {
+        let exact = self.find_type(kind, pattern);
+        exact.map(|_| pattern.to_string()).into_iter().collect()
+    }
+
     /// Whether this module is loaded (`vmlinux` always is).
     fn module_loaded(&self, name: &str) -> bool;
 

@@ -98,6 +98,10 @@ impl Kernel for DescribedKernel {
             .each_function(None, &mut |module, name| f(name, module));
     }
 
+    fn types_matching(&self, kind: TypeKind, pattern: &str) -> Vec<String> {
+        self.types.types_matching(kind, pattern)
+    }
+
     fn module_loaded(&self, name: &str) -> bool {
         name == "vmlinux" || self.types.modules().iter().any(|m| m == name)
     }

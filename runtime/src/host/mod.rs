@@ -207,6 +207,10 @@ impl Kernel for LiveKernel {
         }
     }
 
+    fn types_matching(&self, kind: TypeKind, pattern: &str) -> Vec<String> {
+        self.types.types_matching(kind, pattern)
+    }
+
     fn module_loaded(&self, name: &str) -> bool {
         name == "vmlinux"
             || modules::is_present(name)
