@@ -3,9 +3,10 @@
 //! In: allocated code. Out: the same behaviour, and the order of blocks. Nothing jumps backward unless the script loops.
 //! * instructions that do nothing go;
 //! * a jump to a block that only jumps goes where that goes;
-//! * blocks that do exactly the same become one (all `return`s, mostly).
+//! * blocks that do exactly the same become one (all `return`s, mostly), and so do equal ends of blocks that go on to the same
+//!   place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::insn::Jump;
 use super::mir::*;
@@ -16,7 +17,7 @@ pub(crate) fn arrange(func: &mut MFunc) -> Vec<MBlockId> {
     for block in func.blocks.iter_mut() {
         block.insts.retain(|inst| !does_nothing(&inst.op));
     }
-    while thread(func) | merge_equal(func) {}
+    while thread(func) | merge_equal(func) || merge_tails(func) {}
     order(func)
 }
 
@@ -81,6 +82,47 @@ fn merge_equal(func: &mut MFunc) -> bool {
         }
     }
     changed
+}
+
+/// Gives the equal last instructions of blocks that go on to the same place a block of their own; tells whether anything changed.
+fn merge_tails(func: &mut MFunc) -> bool {
+    let mut groups: BTreeMap<usize, Vec<MBlockId>> = BTreeMap::new();
+    let mut first: HashMap<(MOp, MTerm), usize> = HashMap::new();
+    for id in order(func) {
+        let block = &func.blocks[id];
+        if let (Some(last), MTerm::Jump(_) | MTerm::Exit) = (block.insts.last(), block.term) {
+            let number = first.len();
+            let group = *first.entry((last.op, block.term)).or_insert(number);
+            groups.entry(group).or_default().push(id);
+        }
+    }
+    let Some(group) = groups.into_values().find(|group| group.len() > 1) else {
+        return false;
+    };
+    let shared = group.iter().skip(1).fold(usize::MAX, |shared, id| {
+        shared.min(common_tail(func, group[0], *id))
+    });
+    // A block that is nothing but the shared end takes the others in.
+    let whole = group
+        .iter()
+        .find(|id| func.blocks[**id].insts.len() == shared)
+        .copied();
+    let tail = whole.unwrap_or_else(|| {
+        let mut tail = func.blocks[group[0]].clone();
+        tail.insts.drain(..tail.insts.len() - shared);
+        func.blocks.push(tail)
+    });
+    for id in group.into_iter().filter(|id| *id != tail) {
+        let block = &mut func.blocks[id];
+        block.insts.truncate(block.insts.len() - shared);
+        block.term = MTerm::Jump(tail);
+    }
+    true
+}
+
+fn common_tail(func: &MFunc, a: MBlockId, b: MBlockId) -> usize {
+    let [a, b] = [a, b].map(|id| func.blocks[id].insts.iter().rev());
+    a.zip(b).take_while(|(a, b)| a.op == b.op).count()
 }
 
 /// Reverse postorder: each block after those that lead to it, and where there is a choice directly behind the one that falls

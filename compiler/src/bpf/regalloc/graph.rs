@@ -6,7 +6,8 @@
 //! colours. Then nodes get colours in reverse order. Colours of moves that were given up are preferred, caller-saved ones come
 //! before `r6`-`r9`. All work lists are ordered, so the result depends on nothing but the input.
 
-use std::collections::{BTreeSet, HashSet};
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::super::liveness::{BitSet, live_out, step_back};
 use super::super::mir::*;
@@ -65,6 +66,7 @@ struct Graph {
     /// What it costs to spill the node; infinite when it lives for one instruction only.
     cost: Vec<f32>,
     alias: Vec<u32>,
+    /// Source and destination of each move, most worthwhile first.
     moves: Vec<(u32, u32)>,
     move_state: Vec<MoveState>,
     moves_of: Vec<Vec<u32>>,
@@ -121,6 +123,7 @@ impl Graph {
     fn build(&mut self, func: &MFunc) {
         let out = live_out(func);
         let weights = weights(func);
+        let mut moves = Vec::new();
         for (id, block) in func.blocks.iter_enumerated() {
             let weight = weights[id.index()];
             let mut live = out[id].clone();
@@ -129,7 +132,31 @@ impl Graph {
                 live.insert(reg.index());
             });
             for inst in block.insts.iter().rev() {
+                if let MOp::Mov { dst, src } = inst.op {
+                    moves.push((dst.0, src.0, weight));
+                }
                 self.build_inst(inst, &mut live, weight);
+            }
+        }
+        self.file_moves(moves);
+    }
+
+    /// Puts the moves in order: first those between two registers that many moves connect.
+    fn file_moves(&mut self, mut moves: Vec<(u32, u32, f32)>) {
+        let pair = |a: u32, b: u32| (a.min(b), a.max(b));
+        let mut worth: HashMap<(u32, u32), f32> = HashMap::new();
+        for &(dst, src, weight) in &moves {
+            *worth.entry(pair(dst, src)).or_default() += weight;
+        }
+        let worth = |&(dst, src, _): &(u32, u32, f32)| worth.get(&pair(dst, src)).copied();
+        moves.sort_by(|a, b| worth(b).partial_cmp(&worth(a)).unwrap_or(Ordering::Equal));
+        for (dst, src, _) in moves {
+            let index = self.moves.len() as u32;
+            self.moves.push((dst, src));
+            self.move_state.push(MoveState::Ready);
+            self.ready.insert(index);
+            for end in BTreeSet::from([dst, src]) {
+                self.moves_of[end as usize].push(index);
             }
         }
     }
@@ -137,16 +164,9 @@ impl Graph {
     fn build_inst(&mut self, inst: &MInst, live: &mut BitSet, weight: f32) {
         let mut weight = weight;
         match inst.op {
-            MOp::Mov { dst, src } => {
+            MOp::Mov { src, .. } => {
                 // Both may share a register, as long as neither changes while the other lives.
                 live.remove(src.index());
-                let index = self.moves.len() as u32;
-                self.moves.push((dst.0, src.0));
-                self.move_state.push(MoveState::Ready);
-                self.ready.insert(index);
-                for end in BTreeSet::from([dst.0, src.0]) {
-                    self.moves_of[end as usize].push(index);
-                }
                 // Spilled, the move becomes a load or store: hardly a loss.
                 weight *= 0.4;
             }

@@ -10,7 +10,7 @@ use super::*;
 use crate::ir::parse::parse;
 use crate::ir::verify::{Stage, verify};
 
-/// The instructions of the only function in `ir`, without its header line.
+/// The code of the first function of `ir`, whose header line is left out.
 fn compile(ir: &str) -> Code {
     let module = parse(&format!("program \"f\"\n{ir}")).expect("readable IR");
     verify(&module, Stage::Bpf).expect("valid IR");
