@@ -13,6 +13,8 @@ pub mod ir;
 pub mod kernel;
 pub mod lower;
 pub mod object;
+pub mod opt;
+pub mod pipeline;
 pub mod probes;
 pub mod resolve;
 pub mod typed;

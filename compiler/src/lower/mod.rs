@@ -36,6 +36,8 @@ mod plan;
 mod read;
 mod stmt;
 mod temp;
+#[cfg(test)]
+mod tests;
 mod total;
 mod walk;
 

@@ -78,11 +78,15 @@ impl Lower<'_> {
     pub(crate) fn read_strings(&mut self, array: &Expr, to: &[Place]) -> Value {
         let count = self.b.declare_var();
         let (array, space) = self.behind(array);
+        // Copied one by one: nobody may read further than to the null at the end.
+        let pointer = self.temp(8, 8, "a string's address");
         let done = self.b.create_block();
         for (i, place) in to.iter().enumerate() {
             let found = self.b.iconst(i as i64);
             self.b.write_var(count, found);
-            let string = self.b.kernel_load(Mem::U64, array, 8 * i as i32, space);
+            let from = Place::foreign(array, space, 8).at(8 * i as u32, 8);
+            self.copy(from, pointer, 8);
+            let string = self.load(pointer, Mem::U64);
             let next = self.b.create_block();
             self.b.branch(string, next, done);
             self.b.seal_block(next);

@@ -1,0 +1,109 @@
+//! Events: what is sent, what is not, and what is lost.
+
+use super::{begin, lowered, play, shows};
+use crate::kernel::fixture::kernels;
+
+#[test]
+fn literals_are_not_sent() {
+    shows(
+        &begin(r#"printf("%s %d %s\n", "text", 5, comm);"#),
+        r#"printf literal "text" 5 "iperf3""#,
+    );
+}
+
+#[test]
+fn a_full_ring_is_a_loss_and_effects_happen_all_the_same() {
+    let outcome = play("kprobe:nf_ct_delete { printf(\"%d\", @n++); }", |machine| {
+        machine.world.room = 1;
+        machine.call(0, &[]);
+        machine.call(0, &[]);
+    });
+    shows(&outcome, "printf 0\n@n: 2\np0 lost 1");
+}
+
+#[test]
+fn strings_are_read_into_place_and_compared() {
+    let script = r#"kprobe:nf_ct_delete {
+        $s = str(arg0);
+        printf("%s %s %d", $s, str(arg0, 3), $s == "eth0");
+        if (str(arg0) == "eth") { print(1); }
+        if (str(arg0) == str(arg1)) { print(2); }
+        if (comm != "iperf") { print(3); }
+        @[str(arg0)] = 1;
+    }"#;
+    let outcome = play(script, |machine| {
+        let a = machine.object(b"eth0\0garbage");
+        let b = machine.object(b"eth0\0other!!");
+        machine.call(0, &[a, b]);
+    });
+    shows(
+        &outcome,
+        "printf \"eth0\" \"eth\" 1\nprint 2\nprint 3\n@[\"eth0\"]: 1",
+    );
+}
+
+#[test]
+fn exit_closes_the_gate_for_all_programs() {
+    let script = "kprobe:nf_ct_delete { @a = count(); exit(3); @b = 1; } kprobe:nf_hook_slow { @a = count(); }";
+    let outcome = play(script, |machine| {
+        machine.call(1, &[]);
+        machine.call(0, &[]);
+        machine.call(0, &[]);
+        machine.call(1, &[]);
+    });
+    shows(&outcome, "exit 3\n@a: 2\n@b: 0");
+}
+
+#[test]
+fn a_single_probe_without_exit_has_no_gate() {
+    let kernel = kernels::linux_6_12();
+    let one = lowered("kprobe:nf_ct_delete { @ = 1; }", &kernel);
+    assert_eq!(one.plan.control, None);
+    let two = lowered(
+        "kprobe:nf_ct_delete, kprobe:nf_hook_slow { @ = 1; }",
+        &kernel,
+    );
+    assert!(two.plan.control.is_some());
+}
+
+#[test]
+fn join_sends_strings_until_null() {
+    let outcome = play("kprobe:nf_ct_delete { join((char **)arg0); }", |machine| {
+        let words = [b"ip\0", b"-6\0"].map(|word| machine.object(word));
+        let mut array: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        array.extend([0; 8]);
+        let array = machine.object(&array);
+        machine.call(0, &[array]);
+    });
+    assert!(outcome.starts_with(r#"join 2 "ip" "-6" """#), "{outcome}");
+}
+
+#[test]
+fn buffers_carry_their_length() {
+    let script = "kprobe:nf_ct_delete { print(buf(arg0, 3)); print(buf(arg0, arg1)); }";
+    let outcome = play(script, |machine| {
+        let bytes = machine.object(&[1, 2, 3, 4, 5]);
+        machine.call(0, &[bytes, 2]);
+    });
+    shows(&outcome, "print [01, 02, 03]\nprint [01, 02]");
+}
+
+#[test]
+fn the_predicate_decides() {
+    let outcome = play(
+        "kprobe:nf_ct_delete /arg0 > 5 && pid/ { print(arg0); }",
+        |machine| {
+            machine.call(0, &[5]);
+            machine.call(0, &[6]);
+        },
+    );
+    shows(&outcome, "print 6");
+}
+
+#[test]
+fn variables_that_no_way_has_assigned_are_zero() {
+    shows(
+        &begin(r#"let $s; let $n; if (pid == 0) { $s = "set"; $n = 5; } print(($n, $s));"#),
+        r#"print (0, "")"#,
+    );
+}
