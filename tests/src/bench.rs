@@ -78,13 +78,13 @@ pub fn run(kernels: &[Series]) -> Result<()> {
         programs: vec![("nettrace".to_owned(), nettrace.clone())],
         extra: Some(PEERS.set_up(&cache)?),
     };
-    let bed = setup::set_up(&cache, kernels)?;
+    let kernels = setup::set_up(&cache, kernels)?;
     println!("| kernel | figure | nettrace | bpftrace | ratio |");
     println!("|---|---|---|---|---|");
-    for kernel in &bed.kernels {
+    for kernel in &kernels {
         step(format_args!("booting {}", kernel.name));
         let jobs = jobs(&start, &size);
-        let mut guest = Guest::boot(kernel, &bed.root, &payload, &jobs)?;
+        let mut guest = Guest::boot(kernel, &payload, &jobs)?;
         let outcomes = listen(&mut guest)?;
         let figures = |which: usize, tool: Tool| figures(&outcomes, &job_prefix(which, tool));
         let (ours, theirs) = (figures(0, Tool::Nettrace)?, figures(0, Tool::Bpftrace)?);

@@ -85,8 +85,8 @@ pub fn command(kernel: Series, command: &str, topology: Option<&str>) -> Result<
 }
 
 fn in_guest(series: Series, job: Job, nettrace: &Path) -> Result<bool> {
-    let bed = setup::set_up(&Cache::open()?, &[series])?;
-    let [kernel] = bed.kernels.as_slice() else {
+    let kernels = setup::set_up(&Cache::open()?, &[series])?;
+    let [kernel] = kernels.as_slice() else {
         bail!("the kernel was not set up")
     };
     let payload = Payload {
@@ -95,7 +95,7 @@ fn in_guest(series: Series, job: Job, nettrace: &Path) -> Result<bool> {
         extra: None,
     };
     step(format_args!("booting {}", kernel.name));
-    let mut guest = Guest::boot(kernel, &bed.root, &payload, &[job])?;
+    let mut guest = Guest::boot(kernel, &payload, &[job])?;
     let mut good = true;
     loop {
         match guest.next_message()? {

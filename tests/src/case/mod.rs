@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::artifacts;
 use crate::setup::kernels::MATRIX;
 use crate::wire::{Job, Stop};
 use pattern::Pattern;
@@ -20,6 +21,12 @@ use section::Section;
 
 /// The name of the machine's own kernel in `---- kernels`.
 pub const NATIVE: &str = "native";
+
+/// The name under which cases run that only compile, against a kernel's description in `tests/kernels`.
+pub const CHECK: &str = "check";
+
+/// The kernel that such cases see unless they name another.
+const CHECKED_KERNEL: &str = "6.12";
 
 /// The file a script is written to, in the case's own directory.
 const SCRIPT: &str = "script.nt";
@@ -34,7 +41,7 @@ pub struct Case {
     pub name: String,
     /// The file.
     pub path: PathBuf,
-    /// Where it runs: names of kernels, [`NATIVE`] among them.
+    /// Where it runs: names of kernels, [`NATIVE`] among them, or only [`CHECK`].
     pub kernels: Vec<String>,
     /// How to play it.
     pub job: Job,
@@ -149,6 +156,7 @@ fn read(name: String, path: &Path, text: &str, topologies: &Path) -> Result<Case
         timeout: reader.timeout,
         live: false,
     };
+    reader.wanted.exit = reader.exit.unwrap_or(0);
     let wanted = &reader.wanted;
     if wanted.checks.is_empty() && wanted.complaints.is_empty() && wanted.exit == 0 {
         bail!(
@@ -175,6 +183,7 @@ struct Reader<'a> {
     stop: Option<Stop>,
     timeout: u64,
     kernels: Vec<String>,
+    exit: Option<i32>,
     wanted: Wanted,
 }
 
@@ -190,6 +199,7 @@ impl<'a> Reader<'a> {
             stop: None,
             timeout: TIMEOUT,
             kernels: MATRIX.iter().map(|series| series.name.to_owned()).collect(),
+            exit: None,
             wanted: Wanted::default(),
         }
     }
@@ -217,7 +227,11 @@ impl<'a> Reader<'a> {
                 },
             )?,
             "timeout" => self.timeout = one_arg(section)?.parse().context("a number of seconds")?,
-            "exit" => self.wanted.exit = one_arg(section)?.parse().context("an exit code")?,
+            "exit" => once(
+                &mut self.exit,
+                one_arg(section)?.parse().context("an exit code")?,
+            )?,
+            "diagnostics" => self.diagnostics(number, section)?,
             "allow" => match one_arg(section)? {
                 "losses" => self.wanted.losses_allowed = true,
                 other => bail!("`{other}` cannot be allowed, only `losses`"),
@@ -226,7 +240,7 @@ impl<'a> Reader<'a> {
                 self.wanted.complaints =
                     Pattern::parse_all(&section.body).map_err(|error| anyhow!(error))?;
             }
-            "kernels" => self.kernels = kernels(&section.args)?,
+            "kernels" if self.kernels != [CHECK] => self.kernels = kernels(&section.args)?,
             "expect" | "reject" | "stdout" | "stderr" => {
                 self.wanted.checks.push(check(number, section)?)
             }
@@ -234,6 +248,60 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+impl Reader<'_> {
+    /// `---- diagnostics [KERNEL]`: exactly what `nettrace check` says to the script, against the small
+    /// checked-in type information of a kernel and its modules.
+    fn diagnostics(&mut self, number: usize, section: &Section) -> Result<()> {
+        let version = if section.args.is_empty() {
+            CHECKED_KERNEL
+        } else {
+            one_arg(section)?
+        };
+        once(&mut self.run, check_command(version)?)?;
+        self.kernels = vec![CHECK.to_owned()];
+        if self.exit.is_none() {
+            self.exit = Some(i32::from(!section.body.is_empty()));
+        }
+        self.wanted.checks.push(Check {
+            stream: Stream::Stderr,
+            only_on: Vec::new(),
+            kind: CheckKind::Exact,
+            number,
+            section: section.clone(),
+        });
+        Ok(())
+    }
+}
+
+/// The command that checks the script against the description of kernel `version`.
+fn check_command(version: &str) -> Result<String> {
+    let dir = artifacts::crate_dir().join("kernels");
+    let prefix = format!("x86-{version}.");
+    let mut modules = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if let Some(module) = name
+            .strip_prefix(&prefix)
+            .and_then(|rest| rest.strip_suffix(".btf"))
+        {
+            modules.push(format!(" --btf-module {module}={}/{name}", dir.display()));
+        }
+    }
+    let vmlinux = dir.join(format!("{prefix}btf"));
+    if !vmlinux.is_file() {
+        bail!(
+            "there is no kernel {version}: {} does not exist",
+            vmlinux.display()
+        );
+    }
+    modules.sort();
+    Ok(format!(
+        "nettrace check --color never --btf {}{} {SCRIPT}",
+        vmlinux.display(),
+        modules.concat()
+    ))
 }
 
 fn check(number: usize, section: &Section) -> Result<Check> {
@@ -338,6 +406,7 @@ mod tests {
             ("x\n---- expect\n\n", "nothing would be checked"),
             ("x\n---- run\na\n---- run\nb\n", "line 4"),
             ("x\n---- topology none\n", "/nowhere/none.sh"),
+            ("x\n---- diagnostics 5.4\nx\n", "no kernel 5.4"),
             ("x\n---- file ../../etc/x\nx\n---- expect\nx\n", ""),
         ] {
             match case(text) {
@@ -348,6 +417,21 @@ mod tests {
                 Ok(_) => assert!(complaint.is_empty(), "{text}"),
             }
         }
+    }
+
+    #[test]
+    fn diagnostics_compile_against_a_described_kernel() {
+        let case = case("x\n---- diagnostics 6.1\nerror: x\n").unwrap();
+        assert_eq!(case.kernels, [CHECK]);
+        assert_eq!(case.wanted.exit, 1);
+        assert!(
+            case.job
+                .run
+                .contains("x86-6.1.btf --btf-module nf_conntrack="),
+            "{}",
+            case.job.run
+        );
+        assert!(case.job.run.ends_with(" script.nt"));
     }
 
     #[test]

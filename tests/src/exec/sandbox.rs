@@ -20,7 +20,7 @@ const MARKER: &str = "NETTRACE_TESTBED_JOB";
 /// How long killed processes may take to go.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The namespaces and the directory of one job; the kernel removes the former with the last process in them.
+/// The directory of one job, and its namespaces if it has any; the kernel removes the former with the last process in them.
 pub(super) struct Sandbox {
     dir: tempfile::TempDir,
     marker: String,
@@ -58,6 +58,11 @@ impl Sandbox {
         }
         output(Command::new("ip").args(["link", "set", "lo", "up"]))?;
 
+        Self::plain(files, programs)
+    }
+
+    /// Creates `files` in a new directory; no namespaces, no privilege needed.
+    pub(super) fn plain(files: &[(String, String)], programs: &Path) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("case-").tempdir()?;
         for (name, text) in files {
             let place = dir.path().join(name);

@@ -63,6 +63,8 @@ pub struct Kernel {
     pub image: PathBuf,
     /// An ext4 image whose root is `/lib/modules`.
     pub modules: PathBuf,
+    /// The root file system that its guest lives in.
+    pub root: PathBuf,
     /// The modules to load first, in order.
     pub early: Vec<PathBuf>,
 }
@@ -74,11 +76,12 @@ impl Series {
         MATRIX.into_iter().find(|series| series.name == name)
     }
 
-    /// The kernel, fetched and unpacked if the cache does not have it.
+    /// The kernel and the guest's root image, fetched and made if the cache does not have them.
     ///
     /// # Errors
     /// When a package cannot be found or fetched, or lacks what a kernel package should hold.
     pub fn set_up(self, cache: &Cache) -> Result<Kernel> {
+        let root = image::TOOLS.set_up(cache)?;
         let recipe = format!("{self:?} {EARLY_MODULES:?} layout 2");
         let dir = cache.part(&format!("kernel-{}", self.name), &recipe, |work| {
             step(format_args!("kernel {}: fetching and unpacking", self.name));
@@ -100,6 +103,7 @@ impl Series {
             name: self.name,
             image: dir.join("vmlinuz"),
             modules: dir.join("modules.ext4"),
+            root,
             early,
         })
     }

@@ -55,12 +55,12 @@ impl Guest {
     ///
     /// # Errors
     /// When the initramfs cannot be written or QEMU does not start.
-    pub fn boot(kernel: &Kernel, root: &Path, payload: &Payload, jobs: &[Job]) -> Result<Self> {
+    pub fn boot(kernel: &Kernel, payload: &Payload, jobs: &[Job]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("nettrace-vm-").tempdir()?;
         let initrd = dir.path().join("initrd");
         pack(&initrd, kernel, payload, jobs).context("cannot write the initramfs")?;
         let console = dir.path().join("console");
-        let mut qemu = command(kernel, root, payload, &initrd, &console)
+        let mut qemu = command(kernel, payload, &initrd, &console)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::from(File::create(dir.path().join("qemu"))?))
@@ -140,13 +140,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-fn command(
-    kernel: &Kernel,
-    root: &Path,
-    payload: &Payload,
-    initrd: &Path,
-    console: &Path,
-) -> Command {
+fn command(kernel: &Kernel, payload: &Payload, initrd: &Path, console: &Path) -> Command {
     let mut qemu = Command::new(QEMU);
     qemu.args([
         "-nodefaults",
@@ -183,10 +177,14 @@ fn command(
         "-serial",
         "chardev:report",
     ]);
-    for (number, disk) in [Some(root), Some(&kernel.modules), payload.extra.as_deref()]
-        .into_iter()
-        .flatten()
-        .enumerate()
+    for (number, disk) in [
+        Some(kernel.root.as_path()),
+        Some(&kernel.modules),
+        payload.extra.as_deref(),
+    ]
+    .into_iter()
+    .flatten()
+    .enumerate()
     {
         qemu.arg("-drive")
             .arg(format!(
