@@ -79,7 +79,7 @@ fn describe(program: &Program) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{plan, program, words};
+    use crate::testing::{control, plan, program};
 
     fn lost(probe: &str, events: u64) -> Lost {
         Lost {
@@ -98,18 +98,17 @@ mod tests {
             ),
         ];
         let mut losses = Losses::new(&plan(programs));
-        // The enable flag, then the counters.
-        assert_eq!(losses.update(&words(&[1, 0, 0]), 24), []);
+        assert_eq!(losses.update(&control(&[0, 0]), 32), []);
         assert_eq!(
-            losses.update(&words(&[1, 3, 0]), 24),
+            losses.update(&control(&[3, 0]), 32),
             [lost("kprobe:nf_ct_delete", 3)]
         );
         let both = [
             lost("kprobe:nf_ct_delete", 2),
             lost("kprobe:ip_output and 2 more", 7),
         ];
-        assert_eq!(losses.update(&words(&[1, 5, 7]), 24), both);
-        assert_eq!(losses.update(&words(&[1, 5, 7]), 24), []);
+        assert_eq!(losses.update(&control(&[5, 7]), 32), both);
+        assert_eq!(losses.update(&control(&[5, 7]), 32), []);
         let totals = [
             lost("kprobe:nf_ct_delete", 5),
             lost("kprobe:ip_output and 2 more", 7),

@@ -61,6 +61,16 @@ pub(crate) fn padded(text: &str, cap: usize) -> Vec<u8> {
     bytes
 }
 
+/// The control map's value with these losses per program.
+pub(crate) fn control(losses: &[u64]) -> Vec<u8> {
+    let mut bytes = vec![0; control_size(losses.len()) as usize];
+    for (program, lost) in (0..).map(ProgramId).zip(losses) {
+        let offset = control_lost(program) as usize;
+        bytes[offset..offset + 8].copy_from_slice(&lost.to_ne_bytes());
+    }
+    bytes
+}
+
 /// Fields one after another, each aligned, the first at `start`; and the size of it all.
 pub(crate) fn fields(start: u32, members: &[(&str, Layout)]) -> (Vec<Field>, u32) {
     let mut offset = start;

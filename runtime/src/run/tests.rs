@@ -11,7 +11,8 @@ use super::*;
 use crate::output::stream::Stream;
 use crate::output::text::TextSink;
 use crate::testing::{
-    FakeLive, I64, ListRing, U64, event, format, plan, printed, program, script_map, sink, words,
+    FakeLive, I64, ListRing, U64, control, event, format, plan, printed, program, script_map, sink,
+    words,
 };
 
 /// A plan with one probe, a map `@n` (m1), and the events `say` (e0) and `exit` (e1).
@@ -146,7 +147,7 @@ fn a_second_signal_leaves_out_the_maps() {
 #[test]
 fn losses_are_told_at_the_end() {
     let mut live = live();
-    live.fill(0, &[(&[0; 4], &words(&[1, 7]))]);
+    live.fill(0, &[(&[0; 4], &control(&[7]))]);
     let (output, messages, code) = play(&small(kprobe()), &mut live, vec![exit(0)]);
     assert_eq!(output, "\n\n@n: 42\n");
     assert_eq!(
