@@ -127,7 +127,7 @@ fn the_kernel_agrees_with_the_interpreter() {
         return;
     }
     let config = Config {
-        cases: 60,
+        cases: program::cases(60),
         failure_persistence: None,
         ..Config::default()
     };

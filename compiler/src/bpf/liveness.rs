@@ -64,8 +64,16 @@ impl BitSet {
     }
 }
 
-/// The registers live at the end of each block, before its terminator's own reads are counted.
-pub(crate) fn live_out(func: &MFunc) -> IndexVec<MBlockId, BitSet> {
+/// What is live at the borders of blocks.
+pub(crate) struct Liveness {
+    /// At the start of each block.
+    pub(crate) live_in: IndexVec<MBlockId, BitSet>,
+    /// At the end of each block, before its terminator's own reads are counted.
+    pub(crate) live_out: IndexVec<MBlockId, BitSet>,
+}
+
+/// Finds what is live at the borders of all blocks.
+pub(crate) fn liveness(func: &MFunc) -> Liveness {
     let regs = func.regs as usize;
     let mut live_in: IndexVec<MBlockId, BitSet> =
         func.blocks.iter().map(|_| BitSet::new(regs)).collect();
@@ -86,7 +94,7 @@ pub(crate) fn live_out(func: &MFunc) -> IndexVec<MBlockId, BitSet> {
             changed |= live_in[id].union(&live);
         }
     }
-    live_out
+    Liveness { live_in, live_out }
 }
 
 /// Turns what is live after an instruction into what is live before it.

@@ -10,6 +10,12 @@ use nettrace_compiler::ir::{
 use nettrace_grammar::Span;
 use proptest::prelude::*;
 
+/// How many programs a test tries: few enough for the normal run, as many as `PROPTEST_CASES` says for a long one.
+pub(crate) fn cases(normal: u32) -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    wanted.and_then(|n| n.parse().ok()).unwrap_or(normal)
+}
+
 /// Bytes of the context.
 pub(crate) const CONTEXT_SIZE: u32 = 64;
 /// Bytes of the value of each map; the last eight hold the result.

@@ -9,7 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::super::liveness::{BitSet, live_out, step_back};
+use super::super::liveness::{BitSet, liveness, step_back};
 use super::super::mir::*;
 use super::spill::{Homes, Spilled};
 use crate::index::Id;
@@ -121,7 +121,7 @@ impl Graph {
     // ---- building -----------------------------------------------------------------------------------------------------
 
     fn build(&mut self, func: &MFunc) {
-        let out = live_out(func);
+        let out = liveness(func).live_out;
         let weights = weights(func);
         let mut moves = Vec::new();
         for (id, block) in func.blocks.iter_enumerated() {

@@ -7,11 +7,14 @@
 //! register, its *piece*: loaded before its first use, stored after its last change if it is needed beyond the region. A piece that
 //! is spilled in turn is represented by a fresh register for each single instruction; such *minimal* registers are never
 //! ends of moves, so nothing makes them live longer.
+//!
+//! A number whose bounds a branch has established is stored once more behind the branch, for the verifier's sake: see
+//! [`Spiller::refined`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::insn::Size;
-use super::super::liveness::{BitSet, live_out};
+use super::super::insn::{Jump, Size};
+use super::super::liveness::{BitSet, Liveness, liveness};
 use super::super::mir::*;
 use crate::index::Id;
 
@@ -46,7 +49,7 @@ pub(super) struct Spilled {
 
 /// Spills `spilled`; with `minimal`, straight to single instructions.
 pub(super) fn spill(func: &mut MFunc, spilled: &[Spilled], homes: &mut Homes, minimal: bool) {
-    let live = live_out(func);
+    let live = liveness(func);
     let mut spiller = Spiller {
         targets: BTreeMap::new(),
         regs: func.regs,
@@ -69,11 +72,30 @@ pub(super) fn spill(func: &mut MFunc, spilled: &[Spilled], homes: &mut Homes, mi
         let minimal = minimal || again.is_some();
         spiller.targets.insert(reg, Target { place, minimal });
     }
+    let entered_once = entered_once(func);
+    let mut refined = Vec::new();
     for id in func.blocks.ids() {
+        let before = func.blocks[id].term;
         let block = &mut func.blocks[id];
-        spiller.block(block, &live[id]);
+        spiller.block(block, &live.live_out[id]);
+        for to in before.successors().filter(|to| entered_once[to.index()]) {
+            let stores = spiller.refined(before, block, to, &live);
+            refined.extend(stores.into_iter().map(|store| (to, store)));
+        }
+    }
+    for (to, store) in refined {
+        func.blocks[to].insts.insert(0, store);
     }
     func.regs = spiller.regs;
+}
+
+/// The blocks that only one way leads to.
+fn entered_once(func: &MFunc) -> Vec<bool> {
+    let mut ways = vec![0; func.blocks.len()];
+    for succ in func.blocks.iter().flat_map(|block| block.term.successors()) {
+        ways[succ.index()] += 1;
+    }
+    ways.into_iter().map(|ways| ways == 1).collect()
 }
 
 /// The registers that only ever hold one value that can be made from nothing.
@@ -138,6 +160,30 @@ impl Spiller<'_> {
         });
         block.term = term;
         block.insts = std::mem::take(&mut self.out);
+    }
+
+    /// Behind a comparison that bounds a number, verifiers before Linux 6.8 know the bounds of the register, but not of the copy
+    /// on the stack: it is stored again in the block `to`, to which the comparison leads.
+    fn refined(&self, before: MTerm, block: &MBlock, to: MBlockId, live: &Liveness) -> Vec<MInst> {
+        let (mut wanted, mut now) = (Vec::new(), Vec::new());
+        match before {
+            MTerm::Branch { cond, .. } if !matches!(cond, Jump::Eq | Jump::Ne | Jump::Set) => {
+                before.uses(|reg| wanted.push(reg));
+                block.term.uses(|reg| now.push(reg));
+            }
+            _ => {}
+        }
+        let pairs = wanted.into_iter().zip(now);
+        let live = pairs.filter(|(reg, _)| live.live_in[to].contains(reg.index()));
+        let stores = live.filter_map(|(reg, now)| match self.place(reg) {
+            Some(Place::Stack(at)) => Some(MInst {
+                op: store(at, now),
+                span: block.term_span,
+                origin: None,
+            }),
+            _ => None,
+        });
+        stores.collect()
     }
 
     /// Finds the last change of each spilled register in each region at whose end it is live.

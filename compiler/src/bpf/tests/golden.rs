@@ -1,6 +1,6 @@
 //! What IR becomes, one property each.
 
-use super::becomes;
+use super::*;
 
 /// Constants of 32 bits are part of the instruction; `x - 5` is `x + -5`; multiplication and division by powers of two are shifts.
 #[test]
@@ -513,5 +513,44 @@ fn an_address_is_made_again_rather_than_kept() {
          12: *(u64 *)(r9 +24) = r1
          13: *(u64 *)(r9 +32) = r8
          14: exit",
+    );
+}
+
+/// The length is compared before the first call and used after it. Before Linux 6.8 the verifier would not connect the bounds of
+/// `r6` with what has been stored before the comparison, and refuse the second call.
+#[test]
+fn bounds_are_known_of_the_copy_on_the_stack_too() {
+    let ir = "program \"f\"
+        s0: 64 bytes, align 8, \"buffer\"
+        b0(v0):
+          v1 = load.u64 v0+0
+          v2 = const 64
+          v3 = ugt v1, v2
+          branch v3, b1, b2
+        b1:
+          v4 = const 0
+          ret v4
+        b2:
+          v5 = call ktime_get_ns()
+          v6 = addr s0+0
+          v7 = call probe_read_kernel(v6, v1, v5)
+          ret v7";
+    let module = parse(ir).unwrap();
+    let code = emit_with(&module.funcs[FuncId(0)], 0).unwrap();
+    lists(
+        &code,
+        "0: r0 = *(u64 *)(r1 +0)
+         1: *(u64 *)(r10 -8) = r0
+         2: if r0 <= 0x40 goto +2
+         3: r0 = 0
+         4: exit
+         5: *(u64 *)(r10 -8) = r0
+         6: call ktime_get_ns#5
+         7: r3 = r0
+         8: r2 = *(u64 *)(r10 -8)
+         9: r1 = r10
+        10: r1 += -64
+        11: call probe_read_kernel#113
+        12: exit",
     );
 }

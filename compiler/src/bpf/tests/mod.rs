@@ -1,6 +1,7 @@
 //! The code generator, shown on IR text and run on random programs.
 
 mod golden;
+mod limits;
 #[path = "../../../tests/common/program.rs"]
 mod program;
 mod random;
@@ -20,12 +21,17 @@ fn compile(ir: &str) -> Code {
 /// Checks the instructions that `ir` becomes; leading blanks do not matter.
 #[track_caller]
 fn becomes(ir: &str, expected: &str) {
-    let code = compile(ir);
+    lists(&compile(ir), expected);
+}
+
+/// Checks the text of `code`; leading blanks do not matter.
+#[track_caller]
+fn lists(code: &Code, expected: &str) {
     let lines = |text: &str| -> String {
         let lines = text.lines().map(|line| line.trim().to_string());
         let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
         lines.join("\n")
     };
-    let found = lines(&disasm::text(&code));
-    assert!(found == lines(expected), "found:\n{}", disasm::text(&code));
+    let found = lines(&disasm::text(code));
+    assert!(found == lines(expected), "found:\n{}", disasm::text(code));
 }

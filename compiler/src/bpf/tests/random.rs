@@ -5,13 +5,10 @@
 
 use proptest::prelude::*;
 
-use super::program::{CONTEXT_SIZE, Maker, Step, step};
+use super::program::{CONTEXT_SIZE, Maker, Step, cases, step};
 use super::world::World;
 use super::*;
 use crate::ir::machine::{Fault, Fresh, Memory};
-
-/// Few enough for the normal run; raise it by hand for a long one.
-const CASES: u32 = 48;
 
 /// What a run leaves behind.
 #[derive(Debug, PartialEq)]
@@ -66,7 +63,7 @@ fn agree(steps: &[Step], context: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(48), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn bytecode_does_what_the_ir_says(
