@@ -6,7 +6,7 @@ use super::{Builtin, Form, Lowering};
 use crate::check::{CallSite, Checker, fold};
 use crate::ir::{Mem, Value};
 use crate::lower::{Lower, Place};
-use crate::typed::{Call, Expr, Extra};
+use crate::typed::{Call, Expr, ExprKind, Extra};
 use crate::types::{Ty, Type, Types};
 
 pub(super) static ROWS: &[Builtin] = &[
@@ -200,7 +200,8 @@ fn address_bytes(c: &mut Checker<'_>, arg: &ast::Expr) -> Option<(Expr, u32)> {
         return Some((c.convert(value, Types::U32), 4));
     }
     let size = c.size_of(value.ty).unwrap_or(0);
-    if is_memory(c, value.ty) && matches!(size, 4 | 16) {
+    let place = !matches!(value.kind, ExprKind::Str(_));
+    if place && is_memory(c, value.ty) && matches!(size, 4 | 16) {
         return Some((value, size));
     }
     c.bad_argument(

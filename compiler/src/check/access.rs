@@ -30,31 +30,28 @@ impl Checker<'_> {
             self.no_fields(&record, field);
             return None;
         };
-        let Some(found) = self.find_member(id, &field.name) else {
+        // What user memory points to is user memory.
+        let space = match self.place_space(&record) {
+            Some(Space::User) => Space::User,
+            _ => Space::Kernel,
+        };
+        let Some(found) = self.find_member(id, &field.name, space) else {
             self.unknown_member(record.ty, field);
             return None;
         };
-        let mut ty = found.ty;
-        // What user memory points to is user memory.
-        if self.place_space(&record) == Some(Space::User)
-            && let Type::Pointer { to, .. } = *self.types.get(ty)
-        {
-            let space = Space::User;
-            ty = self.types.intern(Type::Pointer { to, space });
-        }
         Some(Expr {
             kind: ExprKind::Member {
                 base: Box::new(record),
                 offset: found.offset,
                 bits: found.bits,
             },
-            ty,
+            ty: found.ty,
             span,
         })
     }
 
     fn no_fields(&mut self, value: &Expr, field: &ast::Ident) {
-        let ty = self.show(value.ty);
+        let ty = self.describe(value.ty);
         let message = format!("`.{}` needs a struct or union; this is {ty}", field.name);
         let mut diag = Diagnostic::error(codes::UNKNOWN_FIELD, value.span, message);
         let address = int_shape(self.types, value.ty).is_some();
@@ -74,7 +71,7 @@ impl Checker<'_> {
 
     fn tuple_element(&mut self, tuple: Expr, index: i64, span: Span) -> Option<Expr> {
         let Type::Tuple(items) = self.types.get(tuple.ty) else {
-            let ty = self.show(tuple.ty);
+            let ty = self.describe(tuple.ty);
             let message = format!("`.{index}` needs a tuple; this is {ty}");
             self.error(codes::UNKNOWN_FIELD, tuple.span, message);
             return None;
@@ -106,7 +103,7 @@ impl Checker<'_> {
         let at = self.value(index);
         let (value, at) = (value?, at?);
         if !self.is_int_like(at.ty) {
-            let ty = self.show(at.ty);
+            let ty = self.describe(at.ty);
             let message = format!("an index is a number, not {ty}");
             self.error(codes::TYPE_MISMATCH, index.span, message);
             return None;
@@ -137,7 +134,7 @@ impl Checker<'_> {
                 }
             },
             _ => {
-                let ty = self.show(value.ty);
+                let ty = self.describe(value.ty);
                 let message = format!("`[…]` needs an array, a pointer or a map; this is {ty}");
                 self.error(codes::BAD_OPERAND, value.span, message);
                 None

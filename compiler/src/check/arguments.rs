@@ -85,7 +85,10 @@ pub(crate) fn named(c: &mut Checker<'_>, field: &ast::Ident, span: Span) -> Opti
 
 fn no_arguments_in(c: &mut Checker<'_>, span: Span, what: &str) {
     let message = format!("`{what}` does not exist in `{}` probes", c.kind.name);
-    let help = "it exists in kprobe, fentry, fexit, tracepoint and rawtracepoint";
+    let help = match what {
+        "args" => "it exists in kprobe, fentry, fexit, tracepoint and rawtracepoint",
+        _ => "it exists in kprobe, fentry, fexit and rawtracepoint",
+    };
     c.report(Diagnostic::error(codes::NOT_IN_PROBE, span, message).help(help));
 }
 
@@ -216,7 +219,7 @@ pub(crate) fn raw(c: &mut Checker<'_>, number: u32, span: Span) -> Option<Expr> 
                 if number >= count {
                     let name = c.target_name();
                     let message =
-                        format!("`{name}` has {count} arguments; arg{number} would be one more");
+                        format!("`{name}` has {count} arguments, so there is no arg{number}");
                     let help = "arguments are counted from arg0";
                     c.report(Diagnostic::error(codes::NO_ARGUMENTS, span, message).help(help));
                     return None;

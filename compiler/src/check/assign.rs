@@ -66,6 +66,9 @@ impl Checker<'_> {
         target: Span,
         span: Span,
     ) -> Option<StmtKind> {
+        // Maps are numbered in the order in which the script names them.
+        let id = self.maps.id(name, target);
+        self.note_stored(id);
         self.aggregate_allowed = is_aggregation(value);
         let checked = self.expr(value);
         self.aggregate_allowed = false;
@@ -117,6 +120,8 @@ impl Checker<'_> {
         target: Span,
         span: Span,
     ) -> Option<StmtKind> {
+        let id = self.maps.id(name, target);
+        self.note_stored(id);
         let right = self.value(value);
         let place = self.map_place(name, key, target);
         let right = right?;

@@ -9,7 +9,7 @@ use nettrace_grammar::{Diagnostic, Span, ast, codes};
 use super::Checker;
 use super::convert::int;
 use super::fold;
-use super::infer::{self, Inferred};
+use super::infer;
 use crate::ir::{BinOp, Cond};
 use crate::typed::{Expr, ExprKind};
 use crate::types::{Ty, Type, Types};
@@ -102,7 +102,12 @@ impl Checker<'_> {
     fn logical(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Option<Expr> {
         let left = self.truth(a);
         let right = self.truth(b);
-        let (left, right) = (Box::new(left?), Box::new(right?));
+        let (left, right) = (left?, right?);
+        if let (ExprKind::Int(x), ExprKind::Int(y)) = (&left.kind, &right.kind) {
+            let holds = if op == BinaryOp::And { x & y } else { x | y };
+            return Some(int(holds, Types::BOOL, span));
+        }
+        let (left, right) = (Box::new(left), Box::new(right));
         let kind = match op {
             BinaryOp::And => ExprKind::And(left, right),
             _ => ExprKind::Or(left, right),
@@ -275,10 +280,10 @@ impl Checker<'_> {
                 | Type::InetAny
                 | Type::Mac
         );
-        let (left, right) = (Inferred::of(&a, self.types), Inferred::of(&b, self.types));
+        let (left, right) = (self.inferred(&a), self.inferred(&b));
         let joined = infer::promote(self.types, &left, &right).filter(|_| comparable);
         let Some(joined) = joined else {
-            let (left, right) = (self.show(a.ty), self.show(b.ty));
+            let (left, right) = (self.describe(a.ty), self.describe(b.ty));
             self.report(
                 Diagnostic::error(
                     codes::TYPE_MISMATCH,
@@ -307,7 +312,7 @@ impl Checker<'_> {
     }
 
     fn bad_operands(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) {
-        let (left, right) = (self.show(a.ty), self.show(b.ty));
+        let (left, right) = (self.describe(a.ty), self.describe(b.ty));
         let message = format!("`{}` cannot be used on {left} and {right}", op.symbol());
         let mut diag = Diagnostic::error(codes::BAD_OPERAND, span, message)
             .also(a.span, left)

@@ -7,7 +7,7 @@ use nettrace_grammar::{Diagnostic, Span, ast, codes};
 use super::Checker;
 use super::fold;
 use super::infer;
-use crate::builtins::Builtin;
+use crate::builtins::{Builtin, Form};
 use crate::kernel::similar;
 use crate::probes::{self, ContextKind};
 use crate::typed::{Call, Expr, ExprKind, Extra};
@@ -59,7 +59,11 @@ impl Checker<'_> {
             (a, usize::MAX) => format!("{a} arguments at least"),
             (a, b) => format!("{a} to {b} arguments"),
         };
-        let message = format!("{} takes {wanted}, not {}", site.row.name, site.args.len());
+        let name = match site.row.form {
+            Form::Variable => format!("`{}`", site.name.name),
+            Form::Function | Form::Both => format!("{}()", site.row.name),
+        };
+        let message = format!("{name} takes {wanted}, not {}", site.args.len());
         let help = format!("its form is `{}`", site.row.signature);
         self.report(Diagnostic::error(codes::ARGUMENT_COUNT, site.span, message).help(help));
         None
@@ -67,7 +71,7 @@ impl Checker<'_> {
 
     /// Reports an argument that a function cannot take.
     pub(crate) fn bad_argument(&mut self, at: &ast::Expr, ty: Ty, message: &str) {
-        let ty = self.show(ty);
+        let ty = self.describe(ty);
         self.report(
             Diagnostic::error(codes::BAD_ARGUMENT, at.span, message).label(format!("this is {ty}")),
         );

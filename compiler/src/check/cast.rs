@@ -36,6 +36,15 @@ impl Checker<'_> {
             let len = size / each;
             to = self.types.intern(Type::Array { elem, len });
         }
+        // A literal stays under the cast: its sign is no longer open.
+        if infer::is_literal(&value) && self.is_int_like(to) && to != Types::BOOL && value.ty == to
+        {
+            return Some(Expr {
+                kind: ExprKind::Cast(Box::new(value)),
+                ty: to,
+                span,
+            });
+        }
         if value.ty == to {
             let ty = self.show(to);
             let message = format!("this is {ty} already");
@@ -69,10 +78,12 @@ impl Checker<'_> {
                 ..self.convert(value, to)
             }),
             (_, Type::Enum { id, .. }) if scalar => self.cast_to_enum(value, to, id, span),
-            // A literal stays under the cast: its sign is no longer open.
             (_, Type::Int { .. }) if scalar => Ok(plain(value)),
             (Type::KSym, Type::Int { .. }) => Ok(plain(value)),
-            (_, Type::Int { .. }) if pointer => Ok(plain(self.convert(value, Types::U64))),
+            (_, Type::Int { .. }) if pointer => match self.convert(value, Types::U64) {
+                address if to == Types::U64 => Ok(Expr { span, ..address }),
+                address => Ok(plain(address)),
+            },
             (_, Type::Pointer { .. }) if scalar || pointer => {
                 let mut cast = self.cast_to_pointer(value, to);
                 cast.span = span;
@@ -219,10 +230,7 @@ impl Checker<'_> {
             }
             return Some(self.convert(value, to));
         }
-        let (a, b) = (
-            infer::Inferred::fixed(to),
-            infer::Inferred::of(&value, self.types),
-        );
+        let (a, b) = (infer::Inferred::fixed(to), self.inferred(&value));
         match infer::promote(self.types, &a, &b) {
             Some(joined) if joined.ty == to => Some(self.convert(value, to)),
             _ => {

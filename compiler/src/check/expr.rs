@@ -4,7 +4,7 @@ use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::convert::int;
 use super::fold;
-use super::infer::{self, Inferred};
+use super::infer;
 use super::{CallSite, Checker};
 use crate::builtins;
 use crate::kernel::similar;
@@ -193,9 +193,9 @@ impl Checker<'_> {
     /// Both arms in their common type.
     fn arms(&mut self, a: Expr, b: Expr, span: Span) -> Option<(Expr, Expr)> {
         let (a, b) = (self.local_value(a)?, self.local_value(b)?);
-        let (left, right) = (Inferred::of(&a, self.types), Inferred::of(&b, self.types));
+        let (left, right) = (self.inferred(&a), self.inferred(&b));
         let Some(joined) = infer::promote(self.types, &left, &right) else {
-            let (left, right) = (self.show(a.ty), self.show(b.ty));
+            let (left, right) = (self.describe(a.ty), self.describe(b.ty));
             self.report(
                 Diagnostic::error(
                     codes::TYPE_MISMATCH,

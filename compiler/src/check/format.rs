@@ -148,7 +148,7 @@ fn argument(
 }
 
 fn mismatch(c: &mut Checker<'_>, value: &Expr, text: &str, at: &ast::Expr, help: &str) {
-    let ty = c.show(value.ty);
+    let ty = c.describe(value.ty);
     let message = format!("`{text}` cannot print {ty}");
     c.report(
         Diagnostic::error(codes::BAD_FORMAT, at.span, message)

@@ -3,6 +3,8 @@
 //! In: two types. Out: the smallest that holds the values of both, or nothing. A literal that is not negative has no sign of its
 //! own: it takes the sign of what it meets.
 
+use super::Checker;
+use super::state::Stored;
 use crate::typed::{Expr, ExprKind};
 use crate::types::{Ty, Type, Types};
 
@@ -32,28 +34,43 @@ impl Inferred {
             flex: Flex::Fixed,
         }
     }
+}
 
-    /// The type of a value.
-    pub(crate) fn of(value: &Expr, types: &Types) -> Inferred {
+impl Checker<'_> {
+    /// The type of a value, and whether it is still open.
+    pub(super) fn inferred(&self, value: &Expr) -> Inferred {
         Inferred {
             ty: value.ty,
-            flex: flex(value, types),
+            flex: self.flex(value),
         }
+    }
+
+    /// A variable or map that holds nothing but literals is as open as they are.
+    fn flex(&self, value: &Expr) -> Flex {
+        let stored = match &value.kind {
+            ExprKind::Tuple(items) => {
+                return Flex::Tuple(items.iter().map(|e| self.flex(e)).collect());
+            }
+            ExprKind::Var(id) => self.vars.get(*id).and_then(|v| v.ty.as_ref()),
+            ExprKind::Map(id, _) => match self.maps.maps.get(*id).map(|m| &m.value) {
+                Some(Some(Stored::Plain(stored))) => Some(stored),
+                _ => None,
+            },
+            _ if is_free(value, self.types) => return Flex::Free,
+            _ => None,
+        };
+        stored.map_or(Flex::Fixed, |s| s.flex.clone())
     }
 }
 
-/// How open the type of an expression is.
-fn flex(value: &Expr, types: &Types) -> Flex {
-    match &value.kind {
-        ExprKind::Int(n) if *n >= 0 && is_signed_int(types, value.ty) => Flex::Free,
-        ExprKind::Tuple(items) => Flex::Tuple(items.iter().map(|e| flex(e, types)).collect()),
-        _ => Flex::Fixed,
-    }
+/// Whether this is a constant as it stands.
+pub(crate) fn is_literal(value: &Expr) -> bool {
+    matches!(value.kind, ExprKind::Int(_))
 }
 
 /// Whether this is a literal whose sign is open.
 pub(crate) fn is_free(value: &Expr, types: &Types) -> bool {
-    flex(value, types) == Flex::Free
+    matches!(value.kind, ExprKind::Int(n) if n >= 0) && is_signed_int(types, value.ty)
 }
 
 fn is_signed_int(types: &Types, ty: Ty) -> bool {

@@ -2,7 +2,7 @@
 
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
-use super::infer::{self, Inferred};
+use super::infer;
 use super::state::{Shape, Stored};
 use super::{CallSite, Checker};
 use crate::kernel::similar;
@@ -148,7 +148,7 @@ impl Checker<'_> {
 
     /// Gives a key the map's key type, which grows if need be.
     fn key(&mut self, id: ScriptMapId, value: Expr, span: Span) -> Option<Expr> {
-        let new = Inferred::of(&value, self.types);
+        let new = self.inferred(&value);
         let old = self.maps.maps[id].key.clone();
         let joined = match &old {
             None => Some(new),
@@ -157,7 +157,7 @@ impl Checker<'_> {
         let Some(joined) = joined else {
             let (name, first) = (self.maps.maps[id].name.clone(), self.maps.maps[id].span);
             let old = old.map_or(Types::POISON, |k| k.ty);
-            let (new, old) = (self.show(value.ty), self.show(old));
+            let (new, old) = (self.describe(value.ty), self.describe(old));
             let message = format!("the keys of `@{name}` are {old}; this one is {new}");
             let _ = span;
             self.report(
@@ -218,7 +218,8 @@ impl Checker<'_> {
 
     /// Reports a map in which nothing is ever stored.
     fn expect_stored(&mut self, id: ScriptMapId, span: Span) -> Option<()> {
-        if self.maps.maps[id].value.is_some() || !self.last_pass {
+        let map = &self.maps.maps[id];
+        if map.value.is_some() || map.assigned || !self.last_pass {
             return Some(());
         }
         let name = self.maps.maps[id].name.clone();
@@ -238,6 +239,11 @@ impl Checker<'_> {
         None
     }
 
+    /// Notes that something is stored, whether or not its type is known.
+    pub(super) fn note_stored(&mut self, id: ScriptMapId) {
+        self.maps.maps[id].assigned = true;
+    }
+
     /// Decides or widens what a map stores.
     pub(super) fn decide_value(&mut self, id: ScriptMapId, value: Stored, span: Span) {
         let map = &mut self.maps.maps[id];
@@ -253,7 +259,7 @@ impl Checker<'_> {
     /// Gives a plain value the map's type, which grows if need be.
     pub(super) fn store_map(&mut self, id: ScriptMapId, value: Expr, span: Span) -> Option<Expr> {
         let value = self.local_value(value)?;
-        let new = Inferred::of(&value, self.types);
+        let new = self.inferred(&value);
         let joined = match self.maps.maps[id].value.clone() {
             None => Some(new),
             Some(Stored::Plain(old)) => match infer::promote(self.types, &old, &new) {
@@ -316,7 +322,7 @@ impl Checker<'_> {
             Some(Stored::Aggregate(old)) => name_of(*old),
             Some(Stored::Plain(value)) => {
                 let ty = value.ty;
-                self.show(ty)
+                self.describe(ty)
             }
             None => String::new(),
         };
@@ -353,7 +359,8 @@ pub(super) fn name_of(kind: Aggregate) -> String {
         Aggregate::Min { .. } => "min()".to_string(),
         Aggregate::Max { .. } => "max()".to_string(),
         Aggregate::Stats { .. } => "stats()".to_string(),
-        Aggregate::Hist { bits } => format!("hist() with {bits} bits"),
-        Aggregate::Lhist { min, max, step } => format!("lhist() from {min} to {max} by {step}"),
+        Aggregate::Hist { bits: 0 } => "hist()".to_string(),
+        Aggregate::Hist { bits } => format!("hist(…, {bits})"),
+        Aggregate::Lhist { min, max, step } => format!("lhist(…, {min}, {max}, {step})"),
     }
 }

@@ -22,6 +22,24 @@ impl Checker<'_> {
         print::ty(self.types, self.kernel, ty)
     }
 
+    /// A type as a person would call it: `a number (uint16)`, `a string`, `struct sock *`.
+    pub(crate) fn describe(&self, ty: Ty) -> String {
+        let name = self.show(ty);
+        match self.types.get(ty) {
+            Type::Int { .. } => format!("a number ({name})"),
+            Type::Bool => "a bool".to_string(),
+            Type::Str { .. } => "a string".to_string(),
+            Type::Buf { .. } => "a buffer".to_string(),
+            Type::Stack { .. } => "a stack".to_string(),
+            Type::Tuple(_) => format!("a tuple {name}"),
+            Type::Inet { .. } | Type::InetAny => "an IP address".to_string(),
+            Type::Mac => "a link-layer address".to_string(),
+            Type::KSym | Type::USym => "a symbol".to_string(),
+            Type::ProbeName => "the name of a probe".to_string(),
+            _ => format!("`{name}`"),
+        }
+    }
+
     /// Bytes of a value; `None` when it has none.
     pub(crate) fn size_of(&self, ty: Ty) -> Option<u32> {
         layout::size_of(self.types, self.kernel, ty)
@@ -37,12 +55,18 @@ impl Checker<'_> {
         self.types.from_kernel(self.kernel, id, Space::Kernel)
     }
 
-    pub(super) fn find_member(&mut self, record: KernelTypeId, name: &str) -> Option<Member> {
+    /// A member of a struct or union in this memory.
+    pub(super) fn find_member(
+        &mut self,
+        record: KernelTypeId,
+        name: &str,
+        space: Space,
+    ) -> Option<Member> {
         let found = members::find(self.kernel, record, name)?;
         Some(Member {
             offset: found.offset,
             bits: found.bits,
-            ty: self.kernel_ty(found.ty),
+            ty: self.types.from_kernel(self.kernel, found.ty, space),
         })
     }
 
@@ -65,7 +89,18 @@ impl Checker<'_> {
                 _ => Vec::new(),
             };
             let near = similar::nearest(&field.name, &names);
-            diag = if self.only_declared(record) {
+            let behind = member_macro(&field.name).filter(|path| {
+                path.split('.')
+                    .next()
+                    .is_some_and(|first| names.iter().any(|n| n == first))
+            });
+            diag = if let Some(path) = behind {
+                diag.note(format!(
+                    "`{}` is a macro of the kernel's C headers",
+                    field.name
+                ))
+                .help(format!("write `{path}`"))
+            } else if self.only_declared(record) {
                 diag.note("the kernel's BTF only declares it; the module that defines it may not be loaded")
             } else if near.is_empty() {
                 diag.help(format!("its fields are {}", list(&names)))
@@ -75,6 +110,30 @@ impl Checker<'_> {
         }
         self.report(diag);
     }
+}
+
+/// Members that C code reaches through macros of net/sock.h and net/inet_sock.h.
+fn member_macro(name: &str) -> Option<&'static str> {
+    const MACROS: [(&str, &str); 14] = [
+        ("sk_family", "__sk_common.skc_family"),
+        ("sk_state", "__sk_common.skc_state"),
+        ("sk_num", "__sk_common.skc_num"),
+        ("sk_dport", "__sk_common.skc_dport"),
+        ("sk_daddr", "__sk_common.skc_daddr"),
+        ("sk_rcv_saddr", "__sk_common.skc_rcv_saddr"),
+        ("sk_v6_daddr", "__sk_common.skc_v6_daddr"),
+        ("sk_v6_rcv_saddr", "__sk_common.skc_v6_rcv_saddr"),
+        ("sk_bound_dev_if", "__sk_common.skc_bound_dev_if"),
+        ("sk_net", "__sk_common.skc_net"),
+        ("sk_hash", "__sk_common.skc_hash"),
+        ("sk_refcnt", "__sk_common.skc_refcnt"),
+        ("inet_dport", "sk.__sk_common.skc_dport"),
+        ("inet_daddr", "sk.__sk_common.skc_daddr"),
+    ];
+    MACROS
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, path)| *path)
 }
 
 /// Names for a message: the first few.

@@ -2,6 +2,8 @@
 //!
 //! Passes over the script widen these types until nothing changes; the last pass only reads them.
 
+use std::collections::HashMap;
+
 use nettrace_grammar::Span;
 
 use super::infer::Inferred;
@@ -36,6 +38,8 @@ pub(crate) struct MapState {
     pub(crate) shape: Shape,
     pub(crate) key: Option<Inferred>,
     pub(crate) value: Option<Stored>,
+    /// Something is stored in it, of whatever type.
+    pub(crate) assigned: bool,
     /// Where the value's type was first decided.
     pub(crate) decided: Span,
 }
@@ -44,23 +48,26 @@ pub(crate) struct MapState {
 #[derive(Debug, Default)]
 pub(crate) struct MapTable {
     pub(crate) maps: IndexVec<ScriptMapId, MapState>,
+    names: HashMap<String, ScriptMapId>,
 }
 
 impl MapTable {
     /// The map of this name, new if need be.
     pub(crate) fn id(&mut self, name: &str, span: Span) -> ScriptMapId {
-        let known = self.maps.iter_enumerated().find(|(_, m)| m.name == name);
-        if let Some((id, _)) = known {
+        if let Some(&id) = self.names.get(name) {
             return id;
         }
-        self.maps.push(MapState {
+        let id = self.maps.push(MapState {
             name: name.to_string(),
             span,
             shape: Shape::Unknown,
             key: None,
             value: None,
+            assigned: false,
             decided: span,
-        })
+        });
+        self.names.insert(name.to_string(), id);
+        id
     }
 }
 

@@ -78,7 +78,7 @@ impl Checker<'_> {
             ast::StmtKind::Return(Some(e)) => {
                 let value = self.expr(e)?;
                 if !self.is_int_like(value.ty) {
-                    let ty = self.show(value.ty);
+                    let ty = self.describe(value.ty);
                     let message = format!("a probe returns a number, not {ty}");
                     self.error(codes::TYPE_MISMATCH, e.span, message);
                     return None;
@@ -163,7 +163,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn not_a_condition(&mut self, value: &Expr) {
-        let ty = self.show(value.ty);
+        let ty = self.describe(value.ty);
         let message = format!("a condition is a number, a pointer or a bool, not {ty}");
         self.error(codes::TYPE_MISMATCH, value.span, message);
     }

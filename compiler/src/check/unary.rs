@@ -34,7 +34,7 @@ impl Checker<'_> {
     }
 
     fn bad_operand(&mut self, op: UnaryOp, value: &Expr, span: Span) {
-        let ty = self.show(value.ty);
+        let ty = self.describe(value.ty);
         let message = format!("`{}` cannot be used on {ty}", op.symbol());
         self.error(codes::BAD_OPERAND, span, message);
     }
@@ -176,7 +176,7 @@ impl Checker<'_> {
         } else if infer::int_shape(self.types, place.ty).is_some() {
             1
         } else {
-            let ty = self.show(place.ty);
+            let ty = self.describe(place.ty);
             let message = format!("`++` and `--` need a number or a pointer, not {ty}");
             self.error(codes::BAD_OPERAND, span, message);
             return None;

@@ -83,6 +83,9 @@ impl Checker<'_> {
             span,
             format!("the variable `${name}` has not been assigned"),
         );
+        if !self.last_pass {
+            return;
+        }
         // Of the blocks before this one, too: a variable ends with its block.
         let elsewhere = (0..self.declared)
             .map(var_id)
@@ -111,6 +114,9 @@ impl Checker<'_> {
 
     /// Stores a value: the variable's type grows, or the value is converted to it.
     pub(super) fn store_var(&mut self, id: VarId, value: Option<Expr>, span: Span) -> Option<Expr> {
+        if self.vars.get(id).is_some() {
+            self.vars[id].assigned = true;
+        }
         let Some(value) = value else {
             // Reported, or not known yet; in the last pass silence about the variable is all that is left.
             if let Some(var) = self.vars.get(id)
@@ -122,9 +128,8 @@ impl Checker<'_> {
             return None;
         };
         let value = self.local_value(value)?;
-        let new = Inferred::of(&value, self.types);
+        let new = self.inferred(&value);
         let var = self.vars.get(id)?.clone();
-        self.vars[id].assigned = true;
         if var.pinned {
             let ty = var.ty.as_ref()?.ty;
             return self.fit(value, ty, &format!("${}", var.name), var.span);
@@ -157,7 +162,7 @@ impl Checker<'_> {
 
     /// Reports a value whose type does not go with what is stored already.
     pub(super) fn other_type(&mut self, what: &str, new: Ty, old: Ty, span: Span, first: Span) {
-        let (new, old) = (self.show(new), self.show(old));
+        let (new, old) = (self.describe(new), self.describe(old));
         let message = format!("`{what}` holds {old} and cannot be assigned {new}");
         self.report(
             Diagnostic::error(codes::TYPE_MISMATCH, span, message)

@@ -223,7 +223,7 @@ impl Checker<'_> {
                 self.error(codes::UNKNOWN_FIELD, field.span, message);
                 return None;
             };
-            let Some(found) = self.find_member(id, &field.name) else {
+            let Some(found) = self.find_member(id, &field.name, Space::Kernel) else {
                 self.unknown_member(ty, field);
                 return None;
             };
