@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::thread;
 
-/// Up to this many are closed one after the other.
-const FEW: usize = 4;
+/// Up to this many are closed by this thread.
+const FEW: usize = 1;
 /// Closing waits for the kernel's grace periods rather than for a CPU, so there may be more threads than CPUs.
 const THREADS: usize = 32;
 

@@ -1,8 +1,7 @@
 //! kprobes and kretprobes.
 //!
-//! Few targets get a perf event each; many share one kprobe-multi link, which attaches hundreds of functions at the price of one. That
-//! link is all or nothing and absent on kernels without CONFIG_FPROBE: a refused set is halved until the guilty targets are alone, and
-//! where there are no such links every target gets a perf event after all.
+//! Few targets get a perf event each; many share one kprobe-multi link ([`super::kprobe_multi`]), or get perf events after all where
+//! the kernel has no such links.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -14,25 +13,26 @@ use nettrace_grammar::{Diagnostic, codes};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::report::{Problem, Report};
-use super::{KernelFunctions, Loader, Outcome, Prepared, Purpose, Stop, cookie, parallel};
+use super::{
+    ENOTSUPP, KernelFunctions, Loader, Outcome, Prepared, Purpose, Stop, cookie, kprobe_multi,
+    parallel,
+};
 use crate::sys::perf::KprobePmu;
 use crate::sys::{SysError, link, perf};
 
 /// Up to this many targets get a perf event each.
 const FEW: usize = 8;
 const PMU: &str = "/sys/bus/event_source/devices/kprobe";
-/// The kernel's own number for "not supported".
-const ENOTSUPP: i32 = 524;
 
 /// The place a target names.
-struct Place<'a> {
-    symbol: &'a str,
+pub(super) struct Place<'a> {
+    pub(super) symbol: &'a str,
     module: Option<&'a str>,
     offset: u64,
-    on_return: bool,
+    pub(super) on_return: bool,
 }
 
-fn place(target: &Target) -> Option<Place<'_>> {
+pub(super) fn place(target: &Target) -> Option<Place<'_>> {
     match &target.attach {
         Attach::Kprobe {
             symbol,
@@ -87,88 +87,28 @@ pub(super) fn attach_many(
     stop: Stop<'_>,
     report: &mut Report,
 ) -> Outcome {
-    let targets: Vec<&Target> = program.targets.iter().collect();
-    match attach_set(program, fd, &targets, stop) {
-        Ok((links, culprits)) => {
+    match kprobe_multi::attach(program, fd, stop) {
+        Some((links, culprits)) => {
             let outcome = Outcome {
                 links,
-                targets: targets.len() - culprits.len(),
+                targets: program.targets.len() - culprits.len(),
             };
             for (target, error) in culprits {
                 report.problem(target, why(target, error, functions));
             }
             outcome
         }
-        Err(_) => {
-            // The verifier ties a program to kprobe-multi: it must be loaded again.
-            match loader.load(Purpose::of(bpf_prog_type::BPF_PROG_TYPE_KPROBE)) {
-                Ok(fd) => attach_singly(program, &fd, functions, stop, report),
-                Err(refusal) => {
-                    if let Some(first) = program.targets.first() {
-                        report.refused(first, refusal);
-                    }
-                    Outcome::default()
+        // The verifier ties a program to kprobe-multi: it must be loaded again.
+        None => match loader.load(Purpose::of(bpf_prog_type::BPF_PROG_TYPE_KPROBE)) {
+            Ok(fd) => attach_singly(program, &fd, functions, stop, report),
+            Err(refusal) => {
+                if let Some(first) = program.targets.first() {
+                    report.refused(first, refusal);
                 }
+                Outcome::default()
             }
-        }
+        },
     }
-}
-
-/// Links, and targets that no link can have.
-type Set<'a> = (Vec<OwnedFd>, Vec<(&'a Target, SysError)>);
-
-/// Attaches a set; `Err` when the kernel has no kprobe-multi at all.
-fn attach_set<'a>(
-    program: &Program,
-    fd: &OwnedFd,
-    targets: &[&'a Target],
-    stop: Stop<'_>,
-) -> Result<Set<'a>, SysError> {
-    let mut done: Set<'a> = (Vec::new(), Vec::new());
-    let mut waiting = vec![targets];
-    while let Some(set) = waiting.pop() {
-        if stop() {
-            break;
-        }
-        match link_set(program, fd, set) {
-            Ok(link) => done.0.push(link),
-            Err(e) if e.is(&[libc::EOPNOTSUPP, ENOTSUPP, libc::EPERM, libc::EACCES]) => {
-                return Err(e);
-            }
-            Err(e) => match set {
-                [one] => done.1.push((one, e)),
-                _ => {
-                    let (left, right) = set.split_at(set.len() / 2);
-                    // The left half is next: problems come in the order of the targets.
-                    waiting.push(right);
-                    waiting.push(left);
-                }
-            },
-        }
-    }
-    if done.0.is_empty() && done.1.len() == targets.len() {
-        // Not one of many: more likely the kind of link is refused than every function.
-        if let Some((_, error)) = done.1.pop() {
-            return Err(error);
-        }
-    }
-    Ok(done)
-}
-
-fn link_set(program: &Program, fd: &OwnedFd, targets: &[&Target]) -> Result<OwnedFd, SysError> {
-    let mut symbols = Vec::with_capacity(targets.len());
-    let mut on_return = false;
-    for target in targets {
-        let place = place(target).ok_or_else(|| SysError::from_errno("kprobe", libc::EINVAL))?;
-        symbols.push(c_name(place.symbol)?);
-        on_return = place.on_return;
-    }
-    let cookies: Vec<u64> = if program.uses_cookie {
-        targets.iter().map(|t| t.cookie).collect()
-    } else {
-        Vec::new()
-    };
-    link::kprobe_multi(fd.as_fd(), &symbols, &cookies, on_return)
 }
 
 /// Attaches every target through a perf event of its own.
@@ -226,7 +166,7 @@ fn attach_one(
     Ok(link)
 }
 
-fn c_name(name: &str) -> Result<CString, SysError> {
+pub(super) fn c_name(name: &str) -> Result<CString, SysError> {
     CString::new(name).map_err(|_| SysError::from_errno("kprobe", libc::ENOENT))
 }
 
@@ -256,6 +196,9 @@ fn why(target: &Target, error: SysError, functions: &dyn KernelFunctions) -> Pro
         libc::EADDRNOTAVAIL => Problem::Ambiguous,
         libc::ENOENT | libc::ESRCH => match known {
             Some(reason) => Problem::NotTraceable(reason),
+            None if exists(place.symbol) => Problem::NotTraceable(
+                "the kernel has it, but not among the functions that can be traced".to_owned(),
+            ),
             None => Problem::Missing(functions.similar(place.symbol)),
         },
         libc::EILSEQ => Problem::NotTraceable(format!(
@@ -272,6 +215,15 @@ fn why(target: &Target, error: SysError, functions: &dyn KernelFunctions) -> Pro
         }
         _ => Problem::Refused(error),
     }
+}
+
+/// Whether the kernel has a function of this name, traceable or not. Reads all of kallsyms: only for messages.
+fn exists(symbol: &str) -> bool {
+    let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    symbols.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        words.next().is_some_and(|kind| "tTwW".contains(kind)) && words.next() == Some(symbol)
+    })
 }
 
 /// Whether this kernel has kprobes.

@@ -5,6 +5,7 @@
 
 mod close;
 mod kprobe;
+mod kprobe_multi;
 mod parallel;
 mod raw_tracepoint;
 mod report;
@@ -24,6 +25,9 @@ use crate::code::Code;
 use crate::sys::SysError;
 use crate::sys::prog::ProgramLoad;
 use crate::verifier;
+
+/// The kernel's own number for "not supported"; libc has none.
+const ENOTSUPP: i32 = 524;
 
 /// Says whether attaching shall end early. Asked from one thread only.
 pub type Stop<'a> = &'a dyn Fn() -> bool;

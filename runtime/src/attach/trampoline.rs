@@ -8,11 +8,10 @@ use nettrace_compiler::artifact::{Attach, Program, Target};
 use nettrace_grammar::{Diagnostic, Span, codes};
 
 use super::report::{Problem, Report};
-use super::{KernelFunctions, Loader, Outcome, Prepared, Purpose, Refusal, Stop, cookie, parallel};
+use super::{
+    ENOTSUPP, KernelFunctions, Loader, Outcome, Prepared, Purpose, Refusal, Stop, cookie, parallel,
+};
 use crate::sys::{SysError, btf, link};
-
-/// The kernel's own number for "not supported".
-const ENOTSUPP: i32 = 524;
 
 fn function_of(target: &Target) -> Option<(&str, Option<&str>, bpf_attach_type)> {
     match &target.attach {
