@@ -140,25 +140,19 @@ const KNOWN: &[(&[&str], Meaning)] = &[
             advice: "check pointers before they are used; if the script does nothing of the kind, this is a bug of nettrace: please report it with the output of `-v`",
         },
     ),
-    (
-        &[
-            "variadic",
-            "has struct arguments",
-            "is not supported",
-            "not a function",
-            "return type",
-        ],
-        Meaning {
-            what: "this function cannot have such a probe",
-            advice: "use `kprobe` or `kretprobe`",
-        },
-    ),
 ];
 
 const UNKNOWN: Meaning = Meaning {
     what: "it cannot be proven safe",
     advice: "this is probably a bug of nettrace: please report it with the script and the output of `-v`",
 };
+
+/// What the verifier says about the function that a trampoline is for, if it did not come to look at the program.
+pub(crate) fn refused_target(log: &str) -> Option<&str> {
+    let verdict = parse(log);
+    let looked = log.lines().any(|line| instruction(line).is_some());
+    (!looked && !verdict.reason.is_empty()).then_some(verdict.reason)
+}
 
 fn meaning(reason: &str) -> &'static Meaning {
     KNOWN
@@ -402,6 +396,15 @@ processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
             diag.message
                 .ends_with("it is too large or branches too often")
         );
+    }
+
+    #[test]
+    fn a_refused_function_is_told_from_a_refused_program() {
+        let log = "The function _printk with variable args is unsupported.\nverification time 547 usec\nstack depth 0\n";
+        let reason = "The function _printk with variable args is unsupported.";
+        assert_eq!(refused_target(log), Some(reason));
+        assert_eq!(refused_target(OLD), None);
+        assert_eq!(refused_target(""), None);
     }
 
     #[test]

@@ -128,6 +128,10 @@ impl Loader<'_> {
         load.load().map_err(|failure| {
             if failure.log.trim().is_empty() {
                 Refusal::Sys(failure.error)
+            } else if let Some(reason) = verifier::refused_target(&failure.log)
+                && purpose.btf_id != 0
+            {
+                Refusal::Target(reason.to_owned())
             } else {
                 let diag = verifier::explain(&failure.log, code, self.sources, self.verifier_log);
                 Refusal::Verifier(Box::new(diag))
@@ -139,6 +143,8 @@ impl Loader<'_> {
 /// Why a program was not loaded.
 pub(crate) enum Refusal {
     Sys(SysError),
+    /// The program would do, but not on this function; the verifier's words.
+    Target(String),
     Verifier(Box<Diagnostic>),
 }
 

@@ -83,6 +83,7 @@ impl Report {
                     &error,
                 ));
             }
+            Refusal::Target(why) => self.problem(target, Problem::NotTraceable(why)),
             Refusal::Verifier(diag) => self.push(*diag),
         }
     }

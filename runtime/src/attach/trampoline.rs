@@ -13,6 +13,17 @@ use super::{
 };
 use crate::sys::{SysError, btf, link};
 
+/// Functions that the trampoline itself calls: a program on them never ends. Newer kernels refuse them; 6.1 takes them and hangs.
+const DEADLY: [&str; 7] = [
+    "__rcu_read_lock",
+    "__rcu_read_unlock",
+    "migrate_disable",
+    "migrate_enable",
+    "preempt_count_add",
+    "preempt_count_sub",
+    "rcu_read_unlock_strict",
+];
+
 fn function_of(target: &Target) -> Option<(&str, Option<&str>, bpf_attach_type)> {
     match &target.attach {
         Attach::Fentry { symbol, module } => {
@@ -38,6 +49,11 @@ pub(super) fn prepare(
         let Some((symbol, module, attach_type)) = function_of(target) else {
             continue;
         };
+        if DEADLY.contains(&symbol) {
+            let why = "the kernel calls it while it runs such a probe: it would never return";
+            report.problem(target, Problem::NotTraceable(why.to_owned()));
+            continue;
+        }
         let Some(function) = functions.btf_function(symbol, module) else {
             report.problem(target, why_missing(symbol, module, functions));
             continue;

@@ -499,6 +499,22 @@ fn a_policy_against_fentry_is_told_as_such() {
 }
 
 #[test]
+fn functions_that_a_trampoline_itself_needs_are_refused() {
+    if !root() {
+        return;
+    }
+    let attach = Attach::Fentry {
+        symbol: "migrate_disable".to_owned(),
+        module: None,
+    };
+    let fentry = program("fentry_1", attach, "fentry:migrate_disable");
+    let body = Asm::at("two();").count().exit();
+    let elf = object_of(MissingProbes::Error, vec![(fentry, body)], Vec::new());
+    let problems = load(&elf).expect_err("refused");
+    assert_eq!(problems[0].code, codes::NOT_TRACEABLE);
+}
+
+#[test]
 fn an_unknown_function_is_told_with_the_nearest_name() {
     if !root() {
         return;
