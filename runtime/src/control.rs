@@ -1,14 +1,15 @@
-//! The control map, mapped into our memory: the flag that lets programs record.
+//! The control map, mapped into our memory: the flag that lets programs record, and the time of the start.
 //!
-//! In: the map's descriptor. Out: a word that programs read. Loss counters in the same map are read like any map's entries;
+//! In: the map's descriptor. Out: words that programs read. Loss counters in the same map are read like any map's entries;
 //! writing the flag through the system call would overwrite them.
 
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use nettrace_compiler::artifact::CONTROL_ENABLED;
+use nettrace_compiler::artifact::{CONTROL_ENABLED, CONTROL_START};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::sys::SysError;
@@ -26,7 +27,7 @@ pub(crate) struct Control {
 impl Control {
     /// Maps the value of `size` bytes.
     pub(crate) fn map(fd: BorrowedFd<'_>, size: u32) -> Result<Control, SysError> {
-        let words = (size as usize).max(CONTROL_ENABLED as usize + 8);
+        let words = (size as usize).max(CONTROL_START as usize + 8);
         let len = NonZeroUsize::new(words.next_multiple_of(page_size()))
             .ok_or_else(|| SysError::from_errno("mmap", libc::EINVAL))?;
         // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
@@ -46,15 +47,28 @@ impl Control {
 
     /// Lets programs record, or stops them.
     pub(crate) fn enable(&self, on: bool) {
-        // SAFETY: `map` made the mapping at least this long and page-aligned; the kernel's side is only ever read and written
-        // in whole words.
-        let flag = unsafe {
+        self.store(CONTROL_ENABLED, u64::from(on));
+    }
+
+    /// Tells from when on `elapsed` counts: now.
+    pub(crate) fn start(&self) {
+        if let Ok(now) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME) {
+            let nanoseconds = Duration::from(now).as_nanos();
+            self.store(CONTROL_START, u64::try_from(nanoseconds).unwrap_or(0));
+        }
+    }
+
+    fn store(&self, offset: u32, value: u64) {
+        debug_assert!(offset as usize + 8 <= self.len.get());
+        // SAFETY: `map` made the mapping at least as long as both words, and page-aligned; the kernel's side only ever reads and
+        // writes whole words.
+        let word = unsafe {
             self.start
-                .byte_add(CONTROL_ENABLED as usize)
+                .byte_add(offset as usize)
                 .cast::<AtomicU64>()
                 .as_ref()
         };
-        flag.store(u64::from(on), Ordering::SeqCst);
+        word.store(value, Ordering::SeqCst);
     }
 }
 

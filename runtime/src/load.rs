@@ -156,11 +156,14 @@ impl Loaded {
         Ok(Some(ring))
     }
 
-    /// Runs the `begin` programs.
+    /// Runs the `begin` programs; from here on the script's time counts.
     ///
     /// # Errors
     /// `KERNEL_REFUSED` when the kernel cannot run programs on request.
     pub fn run_begin(&mut self) -> Result<(), Diagnostic> {
+        if let Some(control) = &self.control {
+            control.start();
+        }
         self.run_all(|attach| matches!(attach, Attach::Begin))
     }
 

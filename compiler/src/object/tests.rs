@@ -1,5 +1,7 @@
 //! The object as its readers see it: our own reader, `llvm-objdump` and `bpftool`.
 
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods)] // Other programs read the object from a file.
+
 use std::io::Write as _;
 use std::process::Command;
 

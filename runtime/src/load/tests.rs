@@ -249,6 +249,10 @@ fn begin_runs_once_and_its_map_is_read() {
     assert_eq!(counted(&mut loaded), 0);
     loaded.run_begin().expect("runs");
     assert_eq!(counted(&mut loaded), 1);
+    let control = loaded.entries(CONTROL).expect("readable").values;
+    let word = |offset: u32| control[offset as usize..][..8].to_vec();
+    assert_eq!(word(artifact::CONTROL_ENABLED), [0; 8], "not yet");
+    assert_ne!(word(artifact::CONTROL_START), [0; 8], "time counts");
     loaded.zero(COUNT).expect("zeroes");
     assert_eq!(counted(&mut loaded), 0);
 }
