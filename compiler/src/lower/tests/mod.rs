@@ -6,6 +6,8 @@
 mod arithmetic;
 mod maps;
 mod output;
+mod random;
+mod reference;
 mod show;
 mod stories;
 mod world;
