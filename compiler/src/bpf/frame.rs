@@ -136,9 +136,13 @@ impl Touches {
             slots,
         };
         if slots > 0 {
-            while selected.blocks.iter().fold(false, |changed, block| {
-                pointers.block(block, |_, _| {}) || changed
-            }) {}
+            let mut changed = true;
+            while changed {
+                changed = false;
+                for block in selected.blocks.iter() {
+                    changed |= pointers.block(block, |_, _| {});
+                }
+            }
         }
         let mut touches = Touches {
             by_origin: Vec::new(),

@@ -41,11 +41,12 @@ fn thread(func: &mut MFunc) -> bool {
             MTerm::Branch {
                 then, otherwise, ..
             } if then == otherwise => term = MTerm::Jump(then),
-            MTerm::Jump(to) if func.blocks[to].insts.is_empty() => match func.blocks[to].term {
-                // `exit` is as short as the jump to it.
-                MTerm::Exit => term = MTerm::Exit,
-                _ => {}
-            },
+            // `exit` is as short as the jump to it.
+            MTerm::Jump(to)
+                if func.blocks[to].insts.is_empty() && func.blocks[to].term == MTerm::Exit =>
+            {
+                term = MTerm::Exit;
+            }
             _ => {}
         }
         changed |= term != func.blocks[id].term;

@@ -11,6 +11,7 @@ use nettrace_grammar::Span;
 use proptest::prelude::*;
 
 /// How many programs a test tries: few enough for the normal run, as many as `PROPTEST_CASES` says for a long one.
+#[allow(clippy::disallowed_methods)] // The compiler does not read the environment; its tests may.
 pub(crate) fn cases(normal: u32) -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
     wanted.and_then(|n| n.parse().ok()).unwrap_or(normal)

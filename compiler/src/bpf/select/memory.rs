@@ -200,7 +200,7 @@ fn pieces(start: i32, bytes: u32, align: u32) -> Vec<(u32, Size)> {
             .into_iter()
             .find(|size| {
                 let n = size.bytes();
-                n <= align && n <= bytes - at && position % u64::from(n) == 0
+                n <= align && n <= bytes - at && position.is_multiple_of(u64::from(n))
             })
             .unwrap_or(Size::Byte);
         pieces.push((at, size));
