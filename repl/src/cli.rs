@@ -185,6 +185,7 @@ pub(crate) enum Stage {
     Tokens,
     Ast,
     Typed,
+    RawIr,
     Ir,
     Asm,
     Elf,

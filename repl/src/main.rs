@@ -1,9 +1,346 @@
-//! The `nettrace` command.
+//! The `nettrace` command: reads the command line, does what it says, exits.
+//!
+//! Each command is a function here that puts the library crates together; nothing of the language is known in this crate.
 
 mod cli;
+mod compile;
+mod report;
+mod script;
+mod trace;
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::panic;
+use std::path::Path;
+use std::process;
+use std::rc::Rc;
 
 use clap::Parser;
+use nettrace_compiler::pipeline::Stage;
+use nettrace_grammar::{Diagnostic, SourceMap, codes};
+use nettrace_runtime::host::LiveKernel;
+use nettrace_runtime::list;
+use nettrace_runtime::signals::Signals;
+
+use crate::cli::{
+    BuildArgs, CheckArgs, Cli, Command, CompileOptions, RunArgs, RunOptions, TraceArgs,
+};
+use crate::report::{Exit, Reporter};
+use crate::script::Script;
+use crate::trace::{Tracer, unwritable};
 
 fn main() {
-    let _ = cli::Cli::parse();
+    panic::set_hook(Box::new(tell_bug));
+    let exit = match Cli::try_parse() {
+        Ok(cli) => panic::catch_unwind(|| run(cli)).unwrap_or(Exit::Bug),
+        Err(error) => {
+            let _ = error.print();
+            if error.use_stderr() {
+                Exit::Mistake
+            } else {
+                Exit::Done
+            }
+        }
+    };
+    process::exit(exit.code());
+}
+
+fn tell_bug(info: &panic::PanicHookInfo<'_>) {
+    let _ = writeln!(
+        io::stderr(),
+        "nettrace: this is a bug of nettrace: {info}\nPlease report it with the script and the output of `nettrace --version`."
+    );
+}
+
+fn run(cli: Cli) -> Exit {
+    let exit = match cli.command {
+        None => trace(&cli.trace),
+        Some(Command::Run(args)) => run_what(&args),
+        Some(Command::Build(args)) => build(&args),
+        Some(Command::Check(args)) => check(&args),
+        Some(Command::List) => print(&library()),
+        Some(Command::Completions { shell }) => print(&completions(shell)),
+    };
+    exit.unwrap_or_else(|exit| exit)
+}
+
+/// `nettrace FILE`, `-e PROG`, `-l PATTERN`, `--emit STAGE`.
+fn trace(args: &TraceArgs) -> Result<Exit, Exit> {
+    let reporter = Reporter::new(args.compile.color);
+    if args.list {
+        return list(args, reporter);
+    }
+    let (script, params) = match (&args.program, &args.file) {
+        (Some(program), first) => {
+            // With -e every word is a parameter.
+            let params: Vec<String> = first.iter().chain(&args.params).cloned().collect();
+            (Script::inline(program), params)
+        }
+        (None, Some(path)) => (read(path, reporter)?, args.params.clone()),
+        (None, None) => {
+            let _ = cli::command().print_help();
+            return Err(Exit::Mistake);
+        }
+    };
+    match args.emit {
+        Some(stage) => emit(stage, &script, &args.compile, &params, reporter),
+        None => run_script(&script, &args.compile, &args.run, &params, reporter),
+    }
+}
+
+/// `nettrace run WHAT`: an object, a script, or the name of one of ours.
+fn run_what(args: &RunArgs) -> Result<Exit, Exit> {
+    let reporter = Reporter::new(args.compile.color);
+    let path = Path::new(&args.what);
+    let bytes = match script::read_file(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let Some(ours) = nettrace_stdlib::find(&args.what) else {
+                let diag = script::unreadable(&args.what, &error)
+                    .help("`nettrace list` shows the scripts that come with nettrace");
+                reporter.host(diag);
+                return Err(Exit::Mistake);
+            };
+            let script = Script::new(ours.name, ours.text.as_bytes());
+            return run_script(&script, &args.compile, &args.run, &args.params, reporter);
+        }
+    };
+    if !bytes.starts_with(b"\x7fELF") {
+        let script = Script::new(&args.what, &bytes);
+        return run_script(&script, &args.compile, &args.run, &args.params, reporter);
+    }
+    let signals = block_signals(reporter)?;
+    let kernel = running(&args.compile, reporter)?;
+    // A damaged object is reported by the loader; its messages then have no script to point into.
+    let sources = nettrace_compiler::object::read(&bytes).map_or_else(
+        |_| SourceMap::new(),
+        |plan| {
+            let mut sources = SourceMap::new();
+            for (name, text) in plan.sources {
+                sources.add(name, text);
+            }
+            sources
+        },
+    );
+    let tracer = Tracer {
+        kernel: &kernel,
+        signals,
+        options: &args.run,
+        reporter,
+    };
+    Ok(tracer.run(&bytes, &sources))
+}
+
+fn run_script(
+    script: &Script,
+    compile: &CompileOptions,
+    run: &RunOptions,
+    params: &[String],
+    reporter: Reporter,
+) -> Result<Exit, Exit> {
+    // First of all, so that no signal is ever missed, also while compiling.
+    let signals = block_signals(reporter)?;
+    let kernel = running(compile, reporter)?;
+    let options = compile::options(compile, params);
+    let artifact = compile::compile(script, &kernel, &options, reporter)?;
+    if signals.stop_requested() {
+        return Ok(Exit::Done);
+    }
+    let tracer = Tracer {
+        kernel: &kernel,
+        signals,
+        options: run,
+        reporter,
+    };
+    Ok(tracer.run(&artifact.elf, &script.sources))
+}
+
+fn build(args: &BuildArgs) -> Result<Exit, Exit> {
+    let reporter = Reporter::new(args.compile.color);
+    let script = match (&args.program, &args.file) {
+        (Some(program), _) => Script::inline(program),
+        (None, Some(path)) => read(path, reporter)?,
+        (None, None) => return Err(Exit::Mistake),
+    };
+    let kernel = described(&args.compile, reporter)?;
+    let options = compile::options(&args.compile, &args.params);
+    let artifact = compile::compile(&script, &*kernel, &options, reporter)?;
+    if let Err(error) = write_whole(&args.output, &artifact.elf) {
+        reporter.host(unwritable(&args.output, &error));
+        return Err(Exit::Refused);
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes a file; one that does not fit is removed rather than left cut off.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all().or_else(ignore_unsyncable));
+    if written.is_err() && file.metadata().is_ok_and(|meta| meta.is_file()) {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Pipes and devices cannot be synced and need not be.
+fn ignore_unsyncable(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::InvalidInput {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+fn check(args: &CheckArgs) -> Result<Exit, Exit> {
+    let reporter = Reporter::new(args.compile.color);
+    let kernel = described(&args.compile, reporter)?;
+    let options = compile::options(&args.compile, &[]);
+    let mut exit = Exit::Done;
+    let inline = args
+        .program
+        .iter()
+        .map(|program| Ok(Script::inline(program)));
+    for script in inline.chain(args.files.iter().map(|path| read(path, reporter))) {
+        let checked = script.and_then(|s| compile::check(&s, &*kernel, &options, reporter));
+        if let Err(found) = checked {
+            exit = found;
+        }
+    }
+    if exit == Exit::Done && io::stderr().is_terminal() {
+        let count = args.files.len() + usize::from(args.program.is_some());
+        let _ = writeln!(
+            io::stderr(),
+            "no mistakes in {count} script{}",
+            if count == 1 { "" } else { "s" }
+        );
+    }
+    Ok(exit)
+}
+
+fn emit(
+    stage: cli::Stage,
+    script: &Script,
+    compile: &CompileOptions,
+    params: &[String],
+    reporter: Reporter,
+) -> Result<Exit, Exit> {
+    let kernel = described(compile, reporter)?;
+    let options = compile::options(compile, params);
+    let stage = match stage {
+        cli::Stage::Tokens => Stage::Tokens,
+        cli::Stage::Ast => Stage::Ast,
+        cli::Stage::Typed => Stage::Typed,
+        cli::Stage::RawIr => Stage::RawIr,
+        cli::Stage::Ir => Stage::Ir,
+        cli::Stage::Asm => Stage::Asm,
+        cli::Stage::Elf => {
+            let artifact = compile::compile(script, &*kernel, &options, reporter)?;
+            let text = nettrace_compiler::object::describe(&artifact.elf).map_err(|diag| {
+                reporter.host(diag);
+                Exit::Bug
+            })?;
+            return print(&text);
+        }
+    };
+    print(&compile::stage(
+        stage, script, &*kernel, &options, reporter,
+    )?)
+}
+
+fn list(args: &TraceArgs, reporter: Reporter) -> Result<Exit, Exit> {
+    let pattern = args.file.as_deref().unwrap_or("*");
+    let kernel = described(&args.compile, reporter)?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let listed = list::list(&*kernel, pattern, args.run.verbose, &mut out).and_then(|n| {
+        out.flush().map_err(list::Failure::Write)?;
+        Ok(n)
+    });
+    match listed {
+        Ok(_) => Ok(Exit::Done),
+        // Whoever reads has seen enough.
+        Err(list::Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Exit::Done)
+        }
+        Err(list::Failure::Write(error)) => {
+            reporter.host(unwritable(Path::new("standard output"), &error));
+            Err(Exit::Refused)
+        }
+        Err(list::Failure::Diagnostic(diag)) => {
+            reporter.host(*diag);
+            Err(Exit::Mistake)
+        }
+    }
+}
+
+fn library() -> String {
+    let width = nettrace_stdlib::SCRIPTS
+        .iter()
+        .map(|s| s.name.len())
+        .max()
+        .unwrap_or(0);
+    nettrace_stdlib::SCRIPTS
+        .iter()
+        .map(|script| format!("{:width$}  {}\n", script.name, script.purpose()))
+        .collect()
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut cli::command(), "nettrace", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Prints to standard output; a reader that has gone away is no mistake.
+fn print(text: &str) -> Result<Exit, Exit> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(
+                io::stderr(),
+                "nettrace: cannot write to standard output: {error}"
+            );
+            Err(Exit::Refused)
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn read(path: &str, reporter: Reporter) -> Result<Script, Exit> {
+    Script::read(path).map_err(|diag| {
+        reporter.host(diag);
+        Exit::Mistake
+    })
+}
+
+/// The kernel to compile for, without running anything.
+fn described(
+    options: &CompileOptions,
+    reporter: Reporter,
+) -> Result<Box<dyn nettrace_compiler::kernel::Kernel>, Exit> {
+    compile::kernel(options).map_err(|diag| {
+        reporter.host(*diag);
+        Exit::Refused
+    })
+}
+
+/// The kernel to run on.
+fn running(options: &CompileOptions, reporter: Reporter) -> Result<LiveKernel, Exit> {
+    let opened = match &options.btf {
+        Some(vmlinux) => LiveKernel::with_btf(vmlinux),
+        None => LiveKernel::open(),
+    };
+    opened.map_err(|diag| {
+        reporter.host(*diag);
+        Exit::Refused
+    })
+}
+
+fn block_signals(reporter: Reporter) -> Result<Rc<Signals>, Exit> {
+    Signals::block().map(Rc::new).map_err(|error| {
+        let message = format!("cannot watch for signals: {error}");
+        reporter.host(Diagnostic::host(codes::KERNEL_REFUSED, message));
+        Exit::Refused
+    })
 }
