@@ -15,6 +15,7 @@
 
 mod btf;
 mod btf_ext;
+mod describe;
 mod elf;
 mod lines;
 mod map_types;
@@ -30,6 +31,7 @@ use crate::bpf::Code;
 use crate::index::IndexVec;
 use crate::ir::FuncId;
 
+pub use describe::describe;
 pub use read::read;
 
 /// The bytecode of a program or subprogram.
