@@ -253,23 +253,23 @@ fn list(args: &TraceArgs, reporter: Reporter) -> Result<Exit, Exit> {
     let pattern = args.file.as_deref().unwrap_or("*");
     let kernel = described(&args.compile, reporter)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let listed = list::list(&*kernel, pattern, args.run.verbose, &mut out).and_then(|n| {
-        out.flush().map_err(list::Failure::Write)?;
-        Ok(n)
-    });
+    let listed = list::list(&*kernel, pattern, args.run.verbose, &mut out)
+        .and_then(|listed| out.flush().map(|()| listed));
     match listed {
-        Ok(_) => Ok(Exit::Done),
-        // Whoever reads has seen enough.
-        Err(list::Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(Exit::Done)
+        Ok(listed) => {
+            reporter.print(&SourceMap::new(), &listed.problems);
+            // Some kinds may be unreadable while others were listed; nothing at all is a failure.
+            if listed.found > 0 {
+                Ok(Exit::Done)
+            } else {
+                Err(Exit::Mistake)
+            }
         }
-        Err(list::Failure::Write(error)) => {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(error) => {
             reporter.host(unwritable(Path::new("standard output"), &error));
             Err(Exit::Refused)
-        }
-        Err(list::Failure::Diagnostic(diag)) => {
-            reporter.host(*diag);
-            Err(Exit::Mistake)
         }
     }
 }
