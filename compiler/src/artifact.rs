@@ -205,6 +205,23 @@ pub enum Attach {
     },
 }
 
+impl Attach {
+    /// The kernel function it is about, if it is about one.
+    pub fn function(&self) -> Option<&str> {
+        match self {
+            Attach::Kprobe { symbol, .. }
+            | Attach::Kretprobe { symbol, .. }
+            | Attach::Fentry { symbol, .. }
+            | Attach::Fexit { symbol, .. } => Some(symbol),
+            Attach::Begin
+            | Attach::End
+            | Attach::Interval { .. }
+            | Attach::Tracepoint { .. }
+            | Attach::RawTracepoint { .. } => None,
+        }
+    }
+}
+
 /// A map of the object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Map {

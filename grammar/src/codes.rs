@@ -76,7 +76,6 @@ codes! {
     IGNORED_OPTION   = 5006, "A config option that has no effect here";
     UNREACHABLE      = 5007, "Code after a statement that leaves the probe";
     DISTINCT_POINTERS = 5008, "A comparison of pointers to different types";
-    UNNECESSARY_CAST = 5009, "A cast to the type the expression has already";
     MISSING_PARAMETER = 5010, "A positional parameter that was not given";
     // Host.
     NO_PRIVILEGE     = 6001, "Missing privilege";

@@ -10,8 +10,10 @@ use super::Checker;
 use super::convert::int;
 use super::fold;
 use super::infer;
+use crate::artifact::Target;
+use crate::builtins;
 use crate::ir::{BinOp, Cond};
-use crate::typed::{Expr, ExprKind};
+use crate::typed::{Call, Expr, ExprKind, Extra};
 use crate::types::{Ty, Type, Types};
 
 impl Checker<'_> {
@@ -264,8 +266,62 @@ impl Checker<'_> {
         Some(compare(op, false, a, b, span))
     }
 
+    /// `func == "name"` and `probe == "name"`: which of the targets fired. Known now when all of them or none are meant.
+    fn compare_target(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) -> Option<Expr> {
+        let (ExprKind::Call(call), ExprKind::Str(text)) = (&a.kind, &b.kind) else {
+            return None;
+        };
+        let name = |target: &Target| match call.builtin.name {
+            "func" => target.attach.function().map(str::to_string),
+            "probe" => Some(target.probe.clone()),
+            _ => None,
+        };
+        let probe = builtins::find("probe")?;
+        let cookie = Expr {
+            kind: ExprKind::Call(Call {
+                builtin: probe,
+                args: Vec::new(),
+                extra: Extra::None,
+            }),
+            ty: self.types.intern(Type::ProbeName),
+            span,
+        };
+        let all = self.group.targets.len();
+        let mut meant = Vec::new();
+        for target in &self.group.targets {
+            if name(target)?.as_bytes() == text.as_slice() {
+                meant.push(int(target.cookie as i64, cookie.ty, span));
+            }
+        }
+        let known = meant.is_empty() || meant.len() == all;
+        let mut tests = meant
+            .into_iter()
+            .map(|n| compare(BinaryOp::Eq, false, cookie.clone(), n, span));
+        let equal = match (known, tests.next()) {
+            (true, first) => int(i64::from(first.is_some()), Types::BOOL, span),
+            (false, first) => tests.fold(first?, |so_far, test| Expr {
+                kind: ExprKind::Or(Box::new(so_far), Box::new(test)),
+                ty: Types::BOOL,
+                span,
+            }),
+        };
+        Some(match (op, &equal.kind) {
+            (BinaryOp::Eq, _) => equal,
+            (_, ExprKind::Int(n)) => int(1 - n, Types::BOOL, span),
+            _ => Expr {
+                kind: ExprKind::Not(Box::new(equal)),
+                ty: Types::BOOL,
+                span,
+            },
+        })
+    }
+
     /// `==` and `!=` of values that are no numbers.
     fn compare_values(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Option<Expr> {
+        let target = self.compare_target(op, &a, &b, span);
+        if let Some(which) = target.or_else(|| self.compare_target(op, &b, &a, span)) {
+            return Some(which);
+        }
         let (a, b) = (self.local_value(a)?, self.local_value(b)?);
         if matches!(self.types.get(a.ty), Type::KSym | Type::ProbeName) && a.ty == b.ty {
             return Some(compare(op, false, a, b, span));

@@ -46,12 +46,6 @@ impl Checker<'_> {
             });
         }
         if value.ty == to {
-            let ty = self.show(to);
-            let message = format!("this is {ty} already");
-            self.warn(
-                Diagnostic::warning(codes::UNNECESSARY_CAST, span, message)
-                    .help("leave the cast out"),
-            );
             return Some(Expr { span, ..value });
         }
         match self.cast_to(value, to, span) {

@@ -122,7 +122,6 @@ pub fn check(
     }
     let maps = finish_maps(&state.maps);
     sink.check()?;
-    number_targets(&mut probes);
     Ok(typed::Program {
         types: state.types,
         maps,
@@ -176,6 +175,7 @@ fn bodies<'a>(
             vars: IndexVec::new(),
         }));
     }
+    number_targets(&mut bodies);
     let only_ends = bodies.iter().all(|b| b.group.kind.name == "end");
     if !errors_before && only_ends && sink.check().is_ok() {
         match script
@@ -360,8 +360,8 @@ fn finish_maps(table: &MapTable) -> IndexVec<typed::ScriptMapId, typed::Map> {
 }
 
 /// Gives every target its cookie: its number over all programs.
-fn number_targets(probes: &mut [typed::Probe]) {
-    let targets = probes.iter_mut().flat_map(|p| p.targets.iter_mut());
+fn number_targets(bodies: &mut [Body<'_>]) {
+    let targets = bodies.iter_mut().flat_map(|b| b.group.targets.iter_mut());
     for (number, target) in targets.enumerate() {
         target.cookie = number as u64;
     }

@@ -309,3 +309,22 @@ fn parameters_in_attach_points_and_bodies() {
         assert!(out.lines().any(|l| l == line), "{line}\n{out}");
     }
 }
+
+#[test]
+fn names_of_probes_compare_without_any_text_at_run_time() {
+    let both = "kprobe:ip_output, kprobe:nf_hook_slow";
+    let cond = |text: &str| last(&format!("begin {{ }} {both} {{ $x = {text}; }}"));
+    assert_eq!(
+        cond("func == \"nf_hook_slow\""),
+        "$x = (probe():string == (string)2)"
+    );
+    assert_eq!(
+        cond("probe != \"kprobe:ip_output\""),
+        "$x = !(probe():string == (string)1)"
+    );
+    assert_eq!(cond("\"vfs_read\" == func"), "$x = false");
+    assert_eq!(
+        last("kprobe:ip_output { $x = func == \"ip_output\"; }"),
+        "$x = true"
+    );
+}

@@ -294,10 +294,7 @@ fn casts() {
             "$x = (uint64)curtask():struct task_struct *",
         ),
     ]);
-    assert_eq!(
-        message("$x = (uint32)pid;"),
-        "warning[NT5009]: this is uint32 already"
-    );
+    assert_eq!(message("$x = (uint32)pid;"), "");
     assert_eq!(
         message("$x = (struct sock)5;"),
         "error[NT2007]: int8 cannot be cast to struct sock"
