@@ -573,4 +573,23 @@ ffffffffc0a10080 t dup\t[nf_conntrack]
         assert_eq!(symbol.offset, 1);
         assert_eq!(table.lookup(place.address + 1), Some(symbol));
     }
+
+    proptest::proptest! {
+        /// Any text and any address: an answer, never a panic.
+        #[test]
+        fn any_text_is_read(
+            text in "([0-9a-f]{0,17}[ \t]?[tTaA]?[ \t]?[a-z_.]{0,6}[ \t]?(\\[[a-z]{0,3}\\])?\n?){0,8}",
+            address: u64,
+        ) {
+            if let Ok(table) = Table::read(text.as_bytes()) {
+                proptest::prop_assert!(!table.is_empty());
+                for near in [address, address >> 40, table.entries[0].address] {
+                    if let Some(symbol) = table.lookup(near) {
+                        let places = table.places(symbol.name);
+                        proptest::prop_assert!(places.iter().any(|p| p.address + symbol.offset == near));
+                    }
+                }
+            }
+        }
+    }
 }
