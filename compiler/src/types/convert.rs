@@ -3,7 +3,7 @@
 //! In: the id of a kernel type. Out: an interned [`Ty`]. Typedefs are followed; structs, unions and enums stay references to the
 //! kernel's description. Never fails: what the language has no word for becomes bytes or `void`.
 
-use super::{Space, Ty, Type, Types};
+use super::{Space, Ty, Type, Types, members};
 use crate::kernel::{Kernel, KernelType, KernelTypeId};
 
 /// Deepest chain of pointers, arrays and typedefs that is followed; a deeper one is a loop in broken BTF.
@@ -44,8 +44,12 @@ impl Types {
                 let elem = self.converted(kernel, *elem, space, depth);
                 self.intern(Type::Array { elem, len: *len })
             }
-            // What is only declared is looked up when a member of it is wanted.
-            KernelType::Record(_) | KernelType::Forward { .. } => self.intern(Type::Record(id)),
+            KernelType::Record(_) => self.intern(Type::Record(id)),
+            // vmlinux only declares what a module defines. The definition's id is the one to have: the kernel takes no other.
+            KernelType::Forward { .. } => {
+                let id = members::definition(kernel, id).map_or(id, |(definition, _)| definition);
+                self.intern(Type::Record(id))
+            }
             KernelType::Enum(list) => match list.bytes {
                 bytes @ (1 | 2 | 4 | 8) => self.intern(Type::Enum {
                     id,
@@ -104,7 +108,7 @@ mod tests {
     use super::*;
     use crate::kernel::TypeKind;
     use crate::kernel::fixture::{FixtureKernel, kernels};
-    use crate::types::{members, print};
+    use crate::types::print;
 
     fn member(kernel: &FixtureKernel, record: &str, name: &str, space: Space) -> String {
         let id = kernel.find_type(TypeKind::Struct, record).expect(record);

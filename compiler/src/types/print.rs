@@ -12,6 +12,8 @@ use crate::kernel::{Kernel, KernelType, KernelTypeId, Member, Prototype, Record}
 const MAX_DEPTH: usize = 32;
 /// Most lines of a definition; broken BTF could demand any number.
 const MAX_LINES: usize = 20_000;
+/// Most types that one declaration mentions, for the same reason.
+const MAX_MENTIONED: usize = 1000;
 /// Where the comments of a definition stand.
 const COMMENT_COLUMN: usize = 52;
 
@@ -66,7 +68,9 @@ pub fn kernel_type(kernel: &dyn Kernel, id: KernelTypeId) -> String {
 
 /// A kernel type in C as the declaration of a name: `struct nf_conn *ct`, `char comm[16]`, `int (*fn)(struct sk_buff *)`.
 pub fn declaration(kernel: &dyn Kernel, id: KernelTypeId, name: &str) -> String {
-    let (base, declarator) = declarator(kernel, id, name.to_string(), MAX_DEPTH);
+    let (base, declarator) = declarator(kernel, id, name.to_string(), MAX_DEPTH, &mut {
+        MAX_MENTIONED
+    });
     join(&base, &declarator)
 }
 
@@ -83,17 +87,19 @@ fn declarator(
     id: KernelTypeId,
     inner: String,
     depth: usize,
+    left: &mut usize,
 ) -> (String, String) {
-    let Some(depth) = depth.checked_sub(1) else {
+    let (Some(depth), Some(fewer)) = (depth.checked_sub(1), left.checked_sub(1)) else {
         return ("…".to_string(), inner);
     };
+    *left = fewer;
     match &*kernel.ty(id) {
         KernelType::Pointer { to, .. } => {
             let inner = match &*kernel.ty(*to) {
                 KernelType::Array { .. } | KernelType::Function(_) => format!("(*{inner})"),
                 _ => format!("*{inner}"),
             };
-            declarator(kernel, *to, inner, depth)
+            declarator(kernel, *to, inner, depth, left)
         }
         KernelType::Array { elem, len } => {
             let len = if *len == 0 {
@@ -101,30 +107,36 @@ fn declarator(
             } else {
                 len.to_string()
             };
-            declarator(kernel, *elem, format!("{inner}[{len}]"), depth)
+            declarator(kernel, *elem, format!("{inner}[{len}]"), depth, left)
         }
         KernelType::Function(prototype) => {
-            let params = parameters(kernel, prototype, depth);
+            let params = parameters(kernel, prototype, depth, left);
             declarator(
                 kernel,
                 prototype.result,
                 format!("{inner}({params})"),
                 depth,
+                left,
             )
         }
         other => (base_name(other), inner),
     }
 }
 
-fn parameters(kernel: &dyn Kernel, prototype: &Prototype, depth: usize) -> String {
-    let mut params: Vec<String> = prototype
-        .params
-        .iter()
-        .map(|(name, ty)| {
-            let (base, inner) = declarator(kernel, *ty, name.clone(), depth);
-            join(&base, &inner)
-        })
-        .collect();
+fn parameters(
+    kernel: &dyn Kernel,
+    prototype: &Prototype,
+    depth: usize,
+    left: &mut usize,
+) -> String {
+    let mut params: Vec<String> = Vec::new();
+    for (name, ty) in &prototype.params {
+        let (base, inner) = declarator(kernel, *ty, name.clone(), depth, left);
+        params.push(join(&base, &inner));
+        if *left == 0 {
+            break;
+        }
+    }
     if prototype.variadic {
         params.push("...".to_string());
     }

@@ -6,6 +6,7 @@ use super::raw::{Base, RawSection};
 use super::*;
 use crate::kernel::fixture::{FixtureKernel, kernels};
 use crate::kernel::{Kernel, Traceable};
+use crate::types::{Space, Types, layout, members, print};
 
 fn record(kernel: &dyn Kernel, id: KernelTypeId) -> Rc<Record> {
     match &*kernel.ty(id) {
@@ -240,6 +241,11 @@ fn exercise(kernel: &FixtureKernel) {
             for member in &record.members {
                 let _ = kernel.ty(member.ty);
             }
+            let mut types = Types::new();
+            let ty = types.from_kernel(kernel, id, Space::Kernel);
+            let _ = layout::layout(&types, kernel, ty).size();
+            let _ = members::find(kernel, id, "no_such_member");
+            let _ = print::definition(kernel, id);
         }
     }
     let _ = kernel.functions("nf_ct_delete", None);
@@ -248,10 +254,12 @@ fn exercise(kernel: &FixtureKernel) {
     let _ = kernel.raw_tracepoint("kfree_skb");
     let _ = kernel.similar(Similar::Function, "nf_ct_delet");
     for id in 0..2000 {
-        let _ = kernel.ty(KernelTypeId {
+        let id = KernelTypeId {
             module: (id % 3) as u16,
             id,
-        });
+        };
+        let _ = print::kernel_type(kernel, id);
+        let _ = layout::kernel_size(kernel, id);
     }
 }
 
