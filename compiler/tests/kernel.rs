@@ -110,7 +110,7 @@ fn reproducible(steps: &mut Vec<Step>) {
                 reproducible(a);
                 reproducible(b);
             }
-            Step::Repeat(_, body) => reproducible(body),
+            Step::Repeat(_, body) | Step::IfField(.., body) => reproducible(body),
             _ => {}
         }
     }

@@ -55,6 +55,8 @@ pub(crate) enum Step {
     Submit(Vec<usize>),
     If(usize, Vec<Step>, Vec<Step>),
     IfCompare(Cond, usize, i64, Vec<Step>, Vec<Step>),
+    /// Whether a bit-field, `(value >> n) & mask`, is (or is not) this.
+    IfField(usize, u8, u8, bool, u8, Vec<Step>),
     Repeat(u8, Vec<Step>),
     Return(usize, usize),
 }
@@ -125,6 +127,15 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
             (any::<usize>(), body(), body()).prop_map(|(c, a, b)| Step::If(c, a, b)),
             (cond(), any::<usize>(), number(), body(), body())
                 .prop_map(|(c, a, n, x, y)| Step::IfCompare(c, a, n, x, y)),
+            (
+                any::<usize>(),
+                0u8..40,
+                1u8..8,
+                any::<bool>(),
+                0u8..3,
+                body()
+            )
+                .prop_map(|(a, n, m, e, w, x)| Step::IfField(a, n, m, e, w, x)),
             (1u8..4, body()).prop_map(|(n, a)| Step::Repeat(n, a)),
             (any::<usize>(), any::<usize>()).prop_map(|(c, a)| Step::Return(c, a)),
         ]
@@ -253,6 +264,14 @@ impl Maker {
             Step::IfCompare(cond, a, n, then, otherwise) => {
                 let cond = self.b.compare_imm(*cond, self.get(*a), *n);
                 self.branch(cond, then, otherwise);
+            }
+            Step::IfField(a, by, mask, equal, wanted, then) => {
+                let value = self.get(*a);
+                let value = self.b.binary_imm(BinOp::LShr, value, i64::from(*by));
+                let value = self.b.binary_imm(BinOp::And, value, i64::from(*mask));
+                let cond = if *equal { Cond::Eq } else { Cond::Ne };
+                let cond = self.b.compare_imm(cond, value, i64::from(*wanted));
+                self.branch(cond, then, &[]);
             }
             Step::Repeat(count, body) => self.repeat(*count, body),
             Step::Return(cond, a) => {

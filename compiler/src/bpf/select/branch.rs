@@ -45,13 +45,14 @@ impl Select<'_> {
         let then = self.edge(position, then, both);
         let otherwise = self.edge(position, otherwise, both);
         let (cond, negated) = self.peel(cond);
+        let (test, inverted) = self.branch_test(cond);
         let Test {
             cond,
             wide,
             lhs,
             rhs,
-        } = self.branch_test(cond);
-        let (then, otherwise) = if negated {
+        } = test;
+        let (then, otherwise) = if negated != inverted {
             (otherwise, then)
         } else {
             (then, otherwise)
@@ -79,43 +80,61 @@ impl Select<'_> {
         (cond, negated)
     }
 
-    /// The test that jumps when the value is not 0.
-    fn branch_test(&mut self, cond: Value) -> Test {
-        if let Some(&Op::Compare(op, a, b)) = self.op(cond) {
-            if op == Cond::Ne
-                && self.constant(b) == Some(0)
-                && let Some(test) = self.bit_test(a)
-            {
-                return test;
+    /// The test that jumps when the value is not 0, or, if the flag says so, when it is 0.
+    fn branch_test(&mut self, cond: Value) -> (Test, bool) {
+        let bit = match self.op(cond) {
+            Some(&Op::Compare(op @ (Cond::Eq | Cond::Ne), a, b)) => {
+                let wanted = self.constant(b);
+                wanted.and_then(|wanted| self.bit_test(op == Cond::Eq, a, wanted))
             }
-            return self.test(op, a, b);
+            Some(Op::Compare(..)) => None,
+            _ => self.bit_test(false, cond, 0),
+        };
+        if let Some(bit) = bit {
+            return bit;
         }
-        if let Some(test) = self.bit_test(cond) {
-            return test;
-        }
-        Test {
-            cond: Jump::Ne,
-            wide: true,
-            lhs: self.reg(cond),
-            rhs: Operand::Imm(0),
-        }
+        let test = match self.op(cond) {
+            Some(&Op::Compare(op, a, b)) => self.test(op, a, b),
+            _ => Test {
+                cond: Jump::Ne,
+                wide: true,
+                lhs: self.reg(cond),
+                rhs: Operand::Imm(0),
+            },
+        };
+        (test, false)
     }
 
-    /// `x & mask` that is only tested needs no register.
-    fn bit_test(&mut self, value: Value) -> Option<Test> {
+    /// `x & mask`, and a bit-field's `(x >> n) & 1`, that are only compared need no register: tells how to test whether they
+    /// are `wanted` (`equal`) or not, as [`Select::branch_test`] does.
+    fn bit_test(&mut self, equal: bool, value: Value, wanted: i64) -> Option<(Test, bool)> {
         let &Op::Binary(BinOp::And, a, b) = self.op(value)? else {
             return None;
         };
-        if self.uses[value.index()] > 1 {
+        let mask = i64::from(self.small(b)?);
+        let is_bit = mask > 0 && mask & (mask - 1) == 0;
+        if self.uses[value.index()] > 1 || wanted != 0 && !(is_bit && wanted == mask) {
             return None;
         }
-        let mask = self.small(b)?;
-        Some(Test {
+        let (a, mask) = match self.op(a) {
+            Some(&Op::Binary(BinOp::LShr, x, by)) if self.uses[a.index()] == 1 => {
+                match self.constant(by) {
+                    Some(by @ 0..=30) if (0..=i64::from(i32::MAX) >> by).contains(&mask) => {
+                        (x, mask << by)
+                    }
+                    _ => (a, mask),
+                }
+            }
+            _ => (a, mask),
+        };
+        let test = Test {
             cond: Jump::Set,
             wide: true,
             lhs: self.reg(a),
-            rhs: Operand::Imm(mask),
-        })
+            rhs: Operand::Imm(i32::try_from(mask).ok()?),
+        };
+        // Jumps when a bit is set: that is when the value is not 0.
+        Some((test, equal == (wanted == 0)))
     }
 
     fn test(&mut self, cond: Cond, a: Value, b: Value) -> Test {

@@ -516,6 +516,30 @@ fn an_address_is_made_again_rather_than_kept() {
     );
 }
 
+/// `th->syn == 1`
+#[test]
+fn a_tested_bit_field_is_a_tested_bit() {
+    becomes(
+        r#"b0(v0):
+  v1 = load.u8 v0+13
+  v2 = const 1
+  v3 = shr v1, v2
+  v4 = and v3, v2
+  v5 = eq v4, v2
+  branch v5, b1, b2
+b1:
+  ret v1
+b2:
+  v7 = const 2
+  ret v7"#,
+        "0: r0 = *(u8 *)(r1 +13)
+         1: if r0 & 0x2 goto +2
+         2: r0 = 2
+         3: exit
+         4: exit",
+    );
+}
+
 /// The length is compared before the first call and used after it. Before Linux 6.8 the verifier would not connect the bounds of
 /// `r6` with what has been stored before the comparison, and refuse the second call.
 #[test]
