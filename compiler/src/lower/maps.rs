@@ -3,6 +3,7 @@
 //! In: a map of the script and a key expression. Out: places of values, or helper calls. A scalar map is an array of one entry
 //! whose value has a fixed address; a keyed one is a hash. Keys are canonical bytes. A full map is counted as a loss.
 
+use super::total::Visit;
 use super::{Base, Fill, Home, Lower, Place};
 use crate::artifact::{MapId, MapKind};
 use crate::ir::{BinOp, BlockId, Cond, Helper, Mem, Value};
@@ -115,7 +116,7 @@ impl Lower<'_> {
         let entry = self.lookup(self.plans.of_script(map), key);
         let result = self.b.declare_var();
         let (found, join) = (self.b.create_block(), self.b.create_block());
-        self.b.branch_not_null(entry, found, join);
+        self.branch_not_null(entry, found, join);
         self.arm(found, |lower| {
             let value = lower.load_scalar(Place::pointer(entry, 8), ty);
             lower.b.write_var(result, value);
@@ -137,7 +138,7 @@ impl Lower<'_> {
         let address = self.b.declare_var();
         self.b.write_var(address, entry);
         let (missing, join) = (self.b.create_block(), self.b.create_block());
-        self.b.branch_not_null(entry, join, missing);
+        self.branch_not_null(entry, join, missing);
         self.arm(missing, |lower| {
             let zeros = lower.plans.zeros(size);
             let zeros = lower.b.map_value(zeros, 0);
@@ -169,7 +170,7 @@ impl Lower<'_> {
         self.b.write_var(address, entry);
         let (found, missing) = (self.b.create_block(), self.b.create_block());
         let (lost, join) = (self.b.create_block(), self.b.create_block());
-        self.b.branch_not_null(entry, found, missing);
+        self.branch_not_null(entry, found, missing);
         self.arm(missing, |lower| {
             if kind == MapKind::PercpuArray {
                 // Arrays have all their entries.
@@ -181,7 +182,7 @@ impl Lower<'_> {
             lower.update(id, key, zeros, NOEXIST);
             let entry = lower.lookup(id, key);
             lower.b.write_var(address, entry);
-            lower.b.branch_not_null(entry, found, lost);
+            lower.branch_not_null(entry, found, lost);
         });
         self.b.seal_block(lost);
         self.b.seal_block(found);
@@ -257,9 +258,7 @@ impl Lower<'_> {
             }
             MapKind::PercpuArray => {
                 let size = self.plans.map(id).value_size;
-                self.each_cpu(id, None, |lower, value| {
-                    lower.zero(Place::pointer(value, size));
-                });
+                self.visit_cpus(map, None, Visit::Clear(size));
                 self.b.iconst(1)
             }
             _ => {
@@ -279,15 +278,10 @@ fn unsigned(mem: Mem) -> Mem {
     }
 }
 
-/// Tests of pointers, in the form that the verifier recognises.
-pub(super) trait NotNull {
+impl Lower<'_> {
     /// Goes to `then` when the pointer is not null.
-    fn branch_not_null(&mut self, pointer: Value, then: BlockId, otherwise: BlockId);
-}
-
-impl NotNull for crate::ir::FuncBuilder {
     fn branch_not_null(&mut self, pointer: Value, then: BlockId, otherwise: BlockId) {
-        let there = self.compare_imm(Cond::Ne, pointer, 0);
-        self.branch(there, then, otherwise);
+        let there = self.b.compare_imm(Cond::Ne, pointer, 0);
+        self.b.branch(there, then, otherwise);
     }
 }

@@ -49,7 +49,7 @@ use temp::Temps;
 /// What lowering gives.
 #[derive(Clone, Debug)]
 pub struct Lowered {
-    /// One program per probe, in the plan's order.
+    /// One program per probe, in the plan's order, then subprograms.
     pub module: Module,
     /// Everything the runtime must know.
     pub plan: Plan,
@@ -63,6 +63,9 @@ pub fn lower(program: &Program, kernel: &dyn Kernel, sources: Vec<(String, Strin
         module
             .funcs
             .push(Lower::new(program, kernel, probe, &mut plans).program());
+    }
+    for func in plans.subprograms(program) {
+        module.funcs.push(func);
     }
     Lowered {
         module,

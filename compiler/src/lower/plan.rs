@@ -7,11 +7,13 @@ use std::collections::{HashMap, HashSet};
 
 use nettrace_grammar::Span;
 
+use super::total::{self, Visit, Visitors};
 use crate::artifact::{
     Action, Event, EventId, Field, Layout, Map, MapId, MapKind, PLAN_VERSION, Plan, Program,
     ProgramId, ScriptMap, Stored, control_size, hist_buckets, lhist_buckets,
 };
 use crate::index::IndexVec;
+use crate::ir::{Func, FuncId};
 use crate::kernel::Kernel;
 use crate::typed::{self, Aggregate, MapValue, Probe, ScriptMapId};
 use crate::types::Ty;
@@ -39,6 +41,8 @@ pub(crate) struct Plans {
     /// The largest region any program needs.
     scratch_room: u32,
     zeros: Option<MapId>,
+    /// Subprograms that programs use.
+    visitors: Visitors,
 }
 
 impl Plans {
@@ -65,6 +69,7 @@ impl Plans {
             scratch: None,
             scratch_room: 0,
             zeros: None,
+            visitors: Visitors::default(),
         };
         for map in program.maps.iter() {
             let map = plans.script_map(program, kernel, map);
@@ -136,6 +141,26 @@ impl Plans {
             symbol = format!("{wanted}_{n}");
         }
         symbol
+    }
+
+    /// The subprogram that visits the values of a per-CPU map.
+    pub(crate) fn visitor(&mut self, map: MapId, visit: Visit) -> FuncId {
+        total::func_id(self.programs, self.visitors.find(map, visit))
+    }
+
+    /// All subprograms, in the order of their numbers.
+    pub(crate) fn subprograms(&mut self, program: &typed::Program) -> Vec<Func> {
+        let visitors: Vec<(MapId, Visit)> = self.visitors.iter().collect();
+        let mut funcs = Vec::new();
+        for (map, visit) in visitors {
+            let name = self.fresh_symbol(&format!("{}_cpus", self.plan.maps[map].symbol));
+            let span = program
+                .maps
+                .get(ScriptMapId(map.0))
+                .map_or(Span::default(), |m| m.span);
+            funcs.push(total::visitor(name, map, visit, span));
+        }
+        funcs
     }
 
     // ---- maps ---------------------------------------------------------------------------------------------------------

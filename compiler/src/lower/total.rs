@@ -1,16 +1,34 @@
 //! Reading aggregations inside a program: a value per CPU becomes one number.
 //!
-//! In: a map of per-CPU values and a key. Out: a loop over the CPUs with `bpf_map_lookup_percpu_elem` (Linux 5.19), which gives null
-//! beyond the last possible CPU. The loop has a constant bound, for the verifier.
+//! In: a map of per-CPU values and a key. Out: a call of `bpf_loop` (Linux 5.17) with a subprogram that looks at the value of one CPU,
+//! with `bpf_map_lookup_percpu_elem` (5.19), which gives null beyond the last possible CPU and ends the loop. A loop
+//! in the program itself would be walked through by the verifier round by round, and it allows 8192 open branches only.
 
-use super::maps::NotNull;
 use super::{Lower, Place};
 use crate::artifact::{MapId, Stored};
-use crate::ir::{BinOp, Cond, Helper, Mem, Value};
+use crate::ir::{BinOp, Cond, FuncBuilder, FuncId, FuncKind, Helper, Mem, Value};
 use crate::typed::{Expr, ScriptMapId};
+use crate::types::Types;
 
-/// More CPUs than this are not looked at. The verifier walks through every round: about ten instructions each.
-const MAX_CPUS: i64 = 1024;
+/// More rounds than there can be CPUs (`CONFIG_NR_CPUS`).
+const ROUNDS: i64 = 1 << 16;
+
+/// What a subprogram does with the value of one CPU. It knows its state: the key's address, then two numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Visit {
+    /// Adds the first so many words to the numbers.
+    Add(u32),
+    /// Keeps the value that the condition prefers in the first number; the second says that there is one.
+    Best(Cond),
+    /// Clears so many bytes.
+    Clear(u32),
+}
+
+/// Bytes of a subprogram's state, and where its parts are.
+const STATE: u32 = 24;
+const KEY: u32 = 0;
+const FIRST: u32 = 8;
+const SECOND: u32 = 16;
 
 impl Lower<'_> {
     /// The value of an aggregation over all CPUs.
@@ -20,139 +38,110 @@ impl Lower<'_> {
             return self.b.iconst(0);
         };
         match stored {
-            Stored::Plain(_) => match key {
-                Some(key) => self.read_entry(map, Some(key), crate::types::Types::U64),
-                None => self.read_entry(map, None, crate::types::Types::U64),
-            },
-            Stored::Count | Stored::Sum { .. } => self.sum_over_cpus(map, key),
-            Stored::Avg { signed } | Stored::Stats { signed } => self.average(map, key, signed),
-            Stored::Min { signed } => self.extreme(map, key, less(signed)),
-            Stored::Max { signed } => self.extreme(map, key, greater(signed)),
+            Stored::Plain(_) => self.read_entry(map, key, Types::U64),
+            Stored::Count | Stored::Sum { .. } => {
+                let state = self.visit_cpus(map, key, Visit::Add(1));
+                self.load(state.at(FIRST, 8), Mem::U64)
+            }
+            Stored::Avg { signed } | Stored::Stats { signed } => {
+                let state = self.visit_cpus(map, key, Visit::Add(2));
+                let total = self.load(state.at(FIRST, 8), Mem::U64);
+                let count = self.load(state.at(SECOND, 8), Mem::U64);
+                // Without entries: 0 / 0, which eBPF defines as 0.
+                let op = if signed { BinOp::SDiv } else { BinOp::UDiv };
+                self.b.binary(op, total, count)
+            }
+            Stored::Min { signed } => self.best(map, key, less(signed)),
+            Stored::Max { signed } => self.best(map, key, greater(signed)),
             // Histograms are no number; check refuses them.
             Stored::Hist { .. } | Stored::Lhist { .. } => self.b.iconst(0),
         }
     }
 
-    fn sum_over_cpus(&mut self, map: ScriptMapId, key: Option<&Expr>) -> Value {
-        let sum = self.b.declare_var();
-        self.start_at_zero(sum);
-        self.each_value(map, key, |lower, value| lower.accumulate(sum, value, 0));
-        self.b.read_var(sum)
+    fn best(&mut self, map: ScriptMapId, key: Option<&Expr>, better: Cond) -> Value {
+        let state = self.visit_cpus(map, key, Visit::Best(better));
+        self.load(state.at(FIRST, 8), Mem::U64)
     }
 
-    fn average(&mut self, map: ScriptMapId, key: Option<&Expr>, signed: bool) -> Value {
-        let (total, count) = (self.b.declare_var(), self.b.declare_var());
-        self.start_at_zero(total);
-        self.start_at_zero(count);
-        self.each_value(map, key, |lower, value| {
-            lower.accumulate(total, value, 0);
-            lower.accumulate(count, value, 8);
-        });
-        // Without entries: 0 / 0, which eBPF defines as 0.
-        let (total, count) = (self.b.read_var(total), self.b.read_var(count));
-        let op = if signed { BinOp::SDiv } else { BinOp::UDiv };
-        self.b.binary(op, total, count)
-    }
-
-    /// The value that `better` than all others of CPUs that have one.
-    fn extreme(&mut self, map: ScriptMapId, key: Option<&Expr>, better: Cond) -> Value {
-        let (best, any) = (self.b.declare_var(), self.b.declare_var());
-        self.start_at_zero(best);
-        self.start_at_zero(any);
-        self.each_value(map, key, |lower, value| {
-            let (set, take) = (lower.b.create_block(), lower.b.create_block());
-            let (compare, join) = (lower.b.create_block(), lower.b.create_block());
-            let is_set = lower.b.load(Mem::U64, value, 8);
-            lower.b.branch(is_set, set, join);
-            lower.b.seal_block(set);
-            lower.b.switch_to(set);
-            let here = lower.b.load(Mem::U64, value, 0);
-            let known = lower.b.read_var(any);
-            lower.b.branch(known, compare, take);
-            lower.b.seal_block(compare);
-            lower.b.switch_to(compare);
-            let so_far = lower.b.read_var(best);
-            let better = lower.b.compare(better, here, so_far);
-            lower.b.branch(better, take, join);
-            lower.b.seal_block(take);
-            lower.b.switch_to(take);
-            lower.b.write_var(best, here);
-            let one = lower.b.iconst(1);
-            lower.b.write_var(any, one);
-            lower.b.jump(join);
-            lower.b.seal_block(join);
-            lower.b.switch_to(join);
-        });
-        self.b.read_var(best)
-    }
-
-    fn start_at_zero(&mut self, var: crate::ir::Var) {
-        let zero = self.b.iconst(0);
-        self.b.write_var(var, zero);
-    }
-
-    fn accumulate(&mut self, var: crate::ir::Var, value: Value, offset: i32) {
-        let part = self.b.load(Mem::U64, value, offset);
-        let so_far = self.b.read_var(var);
-        let sum = self.b.binary(BinOp::Add, so_far, part);
-        self.b.write_var(var, sum);
-    }
-
-    fn each_value(
+    /// Visits the values of all CPUs; the state afterwards. A missing key has no values.
+    pub(super) fn visit_cpus(
         &mut self,
         map: ScriptMapId,
         key: Option<&Expr>,
-        visit: impl FnOnce(&mut Self, Value),
-    ) {
-        let id = self.plans.of_script(map);
-        match key {
-            None => self.each_cpu(id, None, visit),
-            Some(_) => {
-                let key = self.key(map, key);
-                self.each_cpu(id, Some(key), visit);
+        visit: Visit,
+    ) -> Place {
+        let key = self.key(map, key);
+        let func = self.plans.visitor(self.plans.of_script(map), visit);
+        let state = self.temp(STATE, 8, "the sum over all CPUs");
+        self.store(state.at(KEY, 8), Mem::U64, key);
+        self.store_const(state.at(FIRST, 8), 8, 0);
+        self.store_const(state.at(SECOND, 8), 8, 0);
+        let rounds = self.b.iconst(ROUNDS);
+        let callback = self.b.func_ref(func);
+        let address = self.address(state);
+        let flags = self.b.iconst(0);
+        self.b
+            .call(Helper::Loop, &[rounds, callback, address, flags]);
+        state
+    }
+}
+
+/// The subprogram that visits one CPU's value. Parameters: the CPU, the state; the result is 1 at the end.
+pub(super) fn visitor(
+    name: String,
+    map: MapId,
+    visit: Visit,
+    span: nettrace_grammar::Span,
+) -> crate::ir::Func {
+    let mut b = FuncBuilder::new(name, FuncKind::Subprogram, 2, span);
+    let (cpu, state) = (b.param(0), b.param(1));
+    let map = b.map_ref(map);
+    let key = b.load(Mem::U64, state, KEY as i32);
+    let value = b.call(Helper::MapLookupPercpu, &[map, key, cpu]);
+    let there = b.compare_imm(Cond::Ne, value, 0);
+    let (found, end) = (b.create_block(), b.create_block());
+    b.branch(there, found, end);
+    b.switch_to(end);
+    let one = b.iconst(1);
+    b.ret(one);
+    b.switch_to(found);
+    match visit {
+        Visit::Add(words) => {
+            for word in 0..words as i32 {
+                let so_far = b.load(Mem::U64, state, FIRST as i32 + 8 * word);
+                let here = b.load(Mem::U64, value, 8 * word);
+                let sum = b.binary(BinOp::Add, so_far, here);
+                b.store(Mem::U64, state, FIRST as i32 + 8 * word, sum);
             }
         }
+        Visit::Best(better) => keep_best(&mut b, state, value, better),
+        Visit::Clear(bytes) => b.zero_memory(value, 0, bytes),
     }
+    let zero = b.iconst(0);
+    b.ret(zero);
+    b.finish()
+}
 
-    /// Visits the value of each CPU; without key that of an array's only entry. A missing key is visited on no CPU.
-    pub(super) fn each_cpu(
-        &mut self,
-        map: MapId,
-        key: Option<Value>,
-        visit: impl FnOnce(&mut Self, Value),
-    ) {
-        let key = match key {
-            Some(key) => key,
-            None => {
-                let place: Place = self.temp(4, 4, "the index of an array");
-                self.store_const(place, 4, 0);
-                self.address(place)
-            }
-        };
-        let cpu = self.b.declare_var();
-        self.start_at_zero(cpu);
-        let (head, body) = (self.b.create_block(), self.b.create_block());
-        let (next, done) = (self.b.create_block(), self.b.create_block());
-        self.b.jump(head);
-        self.b.switch_to(head);
-        let at = self.b.read_var(cpu);
-        let map = self.b.map_ref(map);
-        let value = self.b.call(Helper::MapLookupPercpu, &[map, key, at]);
-        self.b.branch_not_null(value, body, done);
-        self.arm(body, |lower| {
-            visit(lower, value);
-            lower.b.jump(next);
-        });
-        self.b.seal_block(next);
-        self.b.switch_to(next);
-        let after = self.b.binary_imm(BinOp::Add, at, 1);
-        self.b.write_var(cpu, after);
-        let more = self.b.compare_imm(Cond::ULt, after, MAX_CPUS);
-        self.b.branch(more, head, done);
-        self.b.seal_block(head);
-        self.b.seal_block(done);
-        self.b.switch_to(done);
-    }
+/// Leaves the builder where both ways have met.
+fn keep_best(b: &mut FuncBuilder, state: Value, value: Value, better: Cond) {
+    let (set, compare) = (b.create_block(), b.create_block());
+    let (take, join) = (b.create_block(), b.create_block());
+    let is_set = b.load(Mem::U64, value, 8);
+    b.branch(is_set, set, join);
+    b.switch_to(set);
+    let here = b.load(Mem::U64, value, 0);
+    let any = b.load(Mem::U64, state, SECOND as i32);
+    b.branch(any, compare, take);
+    b.switch_to(compare);
+    let so_far = b.load(Mem::U64, state, FIRST as i32);
+    let better = b.compare(better, here, so_far);
+    b.branch(better, take, join);
+    b.switch_to(take);
+    b.store(Mem::U64, state, FIRST as i32, here);
+    let one = b.iconst(1);
+    b.store(Mem::U64, state, SECOND as i32, one);
+    b.jump(join);
+    b.switch_to(join);
 }
 
 /// The comparison that the new minimum fulfils.
@@ -163,4 +152,31 @@ pub(super) fn less(signed: bool) -> Cond {
 /// The comparison that the new maximum fulfils.
 pub(super) fn greater(signed: bool) -> Cond {
     if signed { Cond::SGt } else { Cond::UGt }
+}
+
+/// The subprograms of a script, in order of first use.
+#[derive(Debug, Default)]
+pub(super) struct Visitors(Vec<(MapId, Visit)>);
+
+impl Visitors {
+    /// The position of a subprogram, which is made when it is new.
+    pub(super) fn find(&mut self, map: MapId, visit: Visit) -> usize {
+        match self.0.iter().position(|&known| known == (map, visit)) {
+            Some(at) => at,
+            None => {
+                self.0.push((map, visit));
+                self.0.len() - 1
+            }
+        }
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (MapId, Visit)> {
+        self.0.iter().copied()
+    }
+}
+
+/// Subprograms stand behind the programs in the module.
+pub(super) fn func_id(programs: usize, at: usize) -> FuncId {
+    FuncId((programs + at) as u32)
 }
