@@ -143,7 +143,11 @@ impl Checker<'_> {
     }
 
     fn element(&mut self, array: Expr, at: Expr, elem: Ty, len: u32, span: Span) -> Option<Expr> {
-        if let Some(n) = fold::literal_value(&at, self.types)
+        let known = fold::constant(&at, self.types).map(|n| match self.types.get(at.ty) {
+            Type::Int { signed: false, .. } => i128::from(n as u64),
+            _ => i128::from(n),
+        });
+        if let Some(n) = known
             && (n < 0 || (len > 0 && n >= i128::from(len)))
         {
             let message = format!("the index {n} lies outside the array, which has {len} elements");

@@ -80,9 +80,9 @@ pub(crate) fn check(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<(Vec<Pie
 fn count_mismatch(c: &mut Checker<'_>, site: &CallSite<'_>, wanted: usize) {
     let given = site.args.len().saturating_sub(1);
     let few = if given < wanted { "few" } else { "many" };
-    let message = format!(
-        "too {few} arguments: the format has {wanted} conversions, {given} values are given"
-    );
+    let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let (wants, gets) = (plural(wanted, "conversion"), plural(given, "value"));
+    let message = format!("too {few} arguments: the format has {wants}, the call {gets}");
     let mut diag = Diagnostic::error(codes::BAD_FORMAT, site.span, message);
     if let Some(extra) = site.args.get(wanted + 1) {
         diag = diag.also(extra.span, "the first one too many");

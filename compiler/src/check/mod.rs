@@ -88,7 +88,7 @@ pub struct Checker<'a> {
     aggregate_allowed: bool,
 }
 
-/// Checks a script for a kernel.
+/// Checks a script for a kernel. The parser's messages are in the sink already; its `Error` nodes stay silent.
 ///
 /// # Errors
 /// The script has a mistake, which is in the sink.
@@ -122,6 +122,12 @@ pub fn check(
     }
     let maps = finish_maps(&state.maps);
     sink.check()?;
+    if probes.len() != bodies.len() {
+        // A body without a type and without a message. (The caller has put the parser's messages into the sink.)
+        let message = "this is a bug of nettrace, in `check`: a mistake was found and not told";
+        let help = "please report it with the script";
+        return Err(sink.error(Diagnostic::host(codes::INTERNAL, message).help(help)));
+    }
     Ok(typed::Program {
         types: state.types,
         maps,

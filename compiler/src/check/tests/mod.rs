@@ -2,6 +2,7 @@
 
 mod errors;
 mod probes;
+mod robust;
 mod semantics;
 mod stories;
 
