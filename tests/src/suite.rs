@@ -214,18 +214,19 @@ fn boot(kernel: &Kernel, payload: &Payload, cases: &mut Vec<&Case>, board: &Boar
 
 /// The verdict; with `BLESS` in the environment exact sections are rewritten before.
 fn settle(case: &Case, kernel: &str, outcome: &Outcome) -> Verdict {
-    if std::env::var_os("BLESS").is_some()
-        && case
-            .bless(kernel, outcome)
-            .map_err(|error| format!("cannot bless: {error:#}"))?
-    {
+    if std::env::var_os("BLESS").is_none() {
+        return case.judge(kernel, outcome);
+    }
+    let changed = case
+        .bless(kernel, outcome)
+        .map_err(|error| format!("cannot bless: {error:#}"))?;
+    if changed {
         step(format_args!(
             "blessed {} as {kernel} has it",
             case.path.display()
         ));
-        return Ok(());
     }
-    case.judge(kernel, outcome)
+    case.judge_blessed(kernel, outcome)
 }
 
 /// Where verdicts are put and waited for.
