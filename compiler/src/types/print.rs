@@ -3,7 +3,9 @@
 //! In: a [`Ty`] or a kernel type. Out: text. Types of the language read as in scripts (`uint32`, `struct nf_conn *`, `string[16]`),
 //! those of the kernel as in C; [`definition`] writes a whole struct, union or enum with unnamed parts nested as in the source.
 
+use std::collections::HashSet;
 use std::fmt::Write;
+use std::rc::Rc;
 
 use super::{Ty, Type, Types, members};
 use crate::kernel::{Kernel, KernelType, KernelTypeId, Member, Prototype, Record};
@@ -167,8 +169,11 @@ fn word(union: bool) -> &'static str {
     if union { "union" } else { "struct" }
 }
 
-/// The definition of a struct, union, enum or typedef, over several lines, with a line break at its end. Comments give offset and
-/// size in bytes as `pahole` does; those of a bit-field give its first bit behind a colon.
+/// The definition of a struct, union, enum or typedef, over several lines, with a line break at its end.
+///
+/// Structs and unions inside it are written out where they lie, so that every path to a field can be read off; one that occurs
+/// several times is written out the first time. Comments give offset and size in bytes as `pahole` does, offsets from the start
+/// of the whole; those of a bit-field give its first bit behind a colon.
 pub fn definition(kernel: &dyn Kernel, id: KernelTypeId) -> String {
     let mut text = Text::default();
     match &*kernel.ty(id) {
@@ -215,6 +220,8 @@ pub fn definition(kernel: &dyn Kernel, id: KernelTypeId) -> String {
 struct Text {
     out: String,
     lines: usize,
+    /// Named structs and unions that have been written out.
+    seen: HashSet<(bool, String)>,
 }
 
 impl Text {
@@ -237,10 +244,15 @@ impl Text {
                 return;
             }
             let offset = base.saturating_add(member.bit_offset);
-            match unnamed(kernel, member) {
+            match self.nested(kernel, member) {
                 Some((inner, around)) => {
-                    self.line(indent, &format!("{} {{", word(inner.union)), "");
-                    self.members(kernel, &inner, offset, indent + 1);
+                    self.line(
+                        indent,
+                        &format!("{} {{", base_name(&KernelType::Record(inner.clone()))),
+                        "",
+                    );
+                    let base = if around.contains('*') { 0 } else { offset };
+                    self.members(kernel, &inner, base, indent + 1);
                     let comment = place(offset, &size(kernel, member.ty));
                     self.line(indent, &format!("{};", join("}", &around)), &comment);
                 }
@@ -267,6 +279,44 @@ impl Text {
             }
         }
     }
+
+    /// The struct or union that a member is made of, if it is to be written out here, and what stands around the member's own
+    /// name: `union { … } u3;`, `struct nf_conntrack_tuple_hash { … } tuplehash[2];`, `struct { … } *list;`. What is behind a
+    /// pointer is not inside, but without a name it can be written nowhere else.
+    fn nested(&mut self, kernel: &dyn Kernel, member: &Member) -> Option<(Rc<Record>, String)> {
+        let mut id = member.ty;
+        let mut around = member.name.clone();
+        let mut inside = true;
+        for _ in 0..MAX_DEPTH {
+            match &*kernel.ty(id) {
+                KernelType::Record(record) => {
+                    let unnamed = record.name.is_empty();
+                    let write = unnamed
+                        || (inside && self.seen.insert((record.union, record.name.clone())));
+                    return write.then(|| (record.clone(), around));
+                }
+                KernelType::Array { elem, len } => {
+                    let len = if *len == 0 {
+                        String::new()
+                    } else {
+                        len.to_string()
+                    };
+                    around = format!("{around}[{len}]");
+                    id = *elem;
+                }
+                KernelType::Pointer { to, .. } => {
+                    inside = false;
+                    around = match &*kernel.ty(*to) {
+                        KernelType::Array { .. } => format!("(*{around})"),
+                        _ => format!("*{around}"),
+                    };
+                    id = *to;
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
 }
 
 fn size(kernel: &dyn Kernel, id: KernelTypeId) -> String {
@@ -275,38 +325,6 @@ fn size(kernel: &dyn Kernel, id: KernelTypeId) -> String {
 
 fn place(bit_offset: u32, size: &str) -> String {
     format!("{:5}    {size:>5}", bit_offset / 8)
-}
-
-/// The struct or union without a name that a member is made of, and what stands around the member's own name:
-/// `union { … } u3;`, `struct { … } *list[2];`.
-fn unnamed(kernel: &dyn Kernel, member: &Member) -> Option<(std::rc::Rc<Record>, String)> {
-    let mut id = member.ty;
-    let mut around = member.name.clone();
-    for _ in 0..MAX_DEPTH {
-        match &*kernel.ty(id) {
-            KernelType::Record(record) if record.name.is_empty() => {
-                return Some((record.clone(), around));
-            }
-            KernelType::Array { elem, len } => {
-                let len = if *len == 0 {
-                    String::new()
-                } else {
-                    len.to_string()
-                };
-                around = format!("{around}[{len}]");
-                id = *elem;
-            }
-            KernelType::Pointer { to, .. } => {
-                around = match &*kernel.ty(*to) {
-                    KernelType::Array { .. } => format!("(*{around})"),
-                    _ => format!("*{around}"),
-                };
-                id = *to;
-            }
-            _ => return None,
-        }
-    }
-    None
 }
 
 #[cfg(test)]

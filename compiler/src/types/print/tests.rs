@@ -88,12 +88,24 @@ struct iphdr {
 }
 
 #[test]
-fn a_union_with_a_name_of_its_own_member() {
+fn structs_in_structs_are_written_out_once() {
     let kernel = kernels::linux_6_12();
     let text = definition(
         &kernel,
         find(&kernel, TypeKind::Struct, "nf_conntrack_tuple"),
     );
+    let wanted = "\
+struct nf_conntrack_tuple {
+    struct nf_conntrack_man {
+        union nf_inet_addr {
+            __u32 all[4];                            /*     0       16 */
+            __be32 ip;                               /*     0        4 */
+            __be32 ip6[4];                           /*     0       16 */
+            struct in_addr {
+                __be32 s_addr;                       /*     0        4 */
+            } in;                                    /*     0        4 */
+";
+    assert!(text.starts_with(wanted), "{text}");
     let wanted = "\
     struct {
         union nf_inet_addr u3;                       /*    20       16 */
