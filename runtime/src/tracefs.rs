@@ -13,18 +13,12 @@ const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// The directory that holds `events`.
 ///
 /// # Errors
-/// `NO_TRACEFS` when it is not there and cannot be mounted.
+/// `NO_TRACEFS` when it is not there and cannot be mounted, or may not be read.
 pub fn root() -> Result<PathBuf, Diagnostic> {
     // One thread mounts, the others find it mounted.
     static MOUNTING: Mutex<()> = Mutex::new(());
     let _guard = MOUNTING.lock();
-    let found = || {
-        PLACES
-            .iter()
-            .map(Path::new)
-            .find(|place| place.join("events").is_dir())
-    };
-    if let Some(place) = found() {
+    if let Some(place) = found()? {
         return Ok(place.to_owned());
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
@@ -35,11 +29,35 @@ pub fn root() -> Result<PathBuf, Diagnostic> {
         flags,
         None::<&str>,
     );
-    match (mounted, found()) {
-        (_, Some(place)) => Ok(place.to_owned()),
-        (Ok(()), None) => Err(missing("it is mounted, but has no `events`")),
-        (Err(errno), None) => Err(missing(&format!("mounting it failed: {}", errno.desc()))),
+    match (found()?, mounted) {
+        (Some(place), _) => Ok(place.to_owned()),
+        (None, Ok(())) => Err(missing("it is mounted, but has no `events`")),
+        (None, Err(errno)) => Err(missing(&format!("mounting it failed: {}", errno.desc()))),
     }
+}
+
+/// The first usual place that has `events`; an error when one may have it and is closed to this process.
+fn found() -> Result<Option<&'static Path>, Diagnostic> {
+    let mut closed = None;
+    for place in PLACES.map(Path::new) {
+        match place.join("events").metadata() {
+            Ok(_) => return Ok(Some(place)),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                closed = closed.or(Some(place))
+            }
+            Err(_) => {}
+        }
+    }
+    match closed {
+        None => Ok(None),
+        Some(place) => Err(unreadable(place, &io::ErrorKind::PermissionDenied.into())),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    Diagnostic::host(codes::NO_TRACEFS, "the tracing file system cannot be read")
+        .note(format!("{}: {error}", path.display()))
+        .help("run it as root; usually nobody else may read it")
 }
 
 fn missing(why: &str) -> Diagnostic {
@@ -62,11 +80,6 @@ pub(crate) fn tracepoint_id(category: &str, event: &str) -> Result<Option<u64>, 
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(text.trim().parse().ok()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Diagnostic::host(
-            codes::NO_TRACEFS,
-            "the tracing file system cannot be read",
-        )
-        .note(format!("{}: {e}", path.display()))
-        .help("run it as root")),
+        Err(e) => Err(unreadable(&path, &e)),
     }
 }

@@ -160,10 +160,8 @@ fn attach_one(
         event = open(&format!("{module}:{}", place.symbol));
     }
     let event = event?;
-    let link = link::perf_event(fd.as_fd(), event.as_fd(), cookie(program, target))?;
-    perf::enable(event.as_fd())?;
     // The link holds the event; its own descriptor is not needed any more.
-    Ok(link)
+    link::perf_event(fd.as_fd(), event.as_fd(), cookie(program, target))
 }
 
 pub(super) fn c_name(name: &str) -> Result<CString, SysError> {

@@ -209,7 +209,9 @@ pub(crate) fn attach(
         Prepared::Each(fds) => trampoline::attach(program, fds, functions, stop, report),
         Prepared::Shared(fd) => match program.targets.first().map(|t| &t.attach) {
             Some(Attach::Tracepoint { .. }) => tracepoint::attach(program, fd, stop, report),
-            Some(Attach::RawTracepoint { .. }) => raw_tracepoint::attach(program, fd, stop, report),
+            Some(Attach::RawTracepoint { .. }) => {
+                raw_tracepoint::attach(program, fd, functions, stop, report)
+            }
             _ => kprobe::attach_singly(program, fd, functions, stop, report),
         },
     }

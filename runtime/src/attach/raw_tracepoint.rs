@@ -6,12 +6,13 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use nettrace_compiler::artifact::{Attach, Program, Target};
 
 use super::report::{Problem, Report};
-use super::{Outcome, Stop, cookie, parallel};
+use super::{KernelFunctions, Outcome, Stop, cookie, parallel};
 use crate::sys::{SysError, link};
 
 pub(super) fn attach(
     program: &Program,
     fd: &OwnedFd,
+    functions: &dyn KernelFunctions,
     stop: Stop<'_>,
     report: &mut Report,
 ) -> Outcome {
@@ -26,7 +27,7 @@ pub(super) fn attach(
                 outcome.links.push(link);
                 outcome.targets += 1;
             }
-            Some(Err(error)) => report.problem(target, problem(error)),
+            Some(Err(error)) => report.problem(target, problem(target, error, functions)),
         }
     }
     outcome
@@ -41,11 +42,18 @@ fn attach_one(program: &Program, target: &Target, fd: &OwnedFd) -> Result<OwnedF
     link::raw_tracepoint(fd.as_fd(), Some(&name), cookie(program, target))
 }
 
-fn problem(error: SysError) -> Problem {
-    match error.errno() {
-        libc::ENOENT => Problem::Missing(Vec::new()),
+fn problem(target: &Target, error: SysError, functions: &dyn KernelFunctions) -> Problem {
+    match (error.errno(), &target.attach) {
+        (
+            libc::ENOENT,
+            Attach::RawTracepoint {
+                module: Some(module),
+                ..
+            },
+        ) if !functions.module_loaded(module) => Problem::ModuleNotLoaded(module.clone()),
+        (libc::ENOENT, _) => Problem::Missing(Vec::new()),
         // The program reads an argument that this tracepoint does not have.
-        libc::EINVAL => Problem::NotTraceable(format!(
+        (libc::EINVAL, _) => Problem::NotTraceable(format!(
             "{error}: the program reads more arguments than this tracepoint has, or asks for its name, which needs Linux 6.10"
         )),
         _ => Problem::Refused(error),

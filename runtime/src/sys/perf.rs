@@ -1,7 +1,7 @@
 //! Perf events that programs hang on: tracepoints by their number, kprobes by the PMU of that name.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 
 use aya_obj::generated::perf_event_attr;
 
@@ -11,8 +11,6 @@ use super::SysError;
 const TYPE_TRACEPOINT: u32 = 2;
 /// `PERF_FLAG_FD_CLOEXEC`.
 const CLOEXEC: libc::c_ulong = 8;
-/// `PERF_EVENT_IOC_ENABLE`.
-const IOC_ENABLE: libc::Ioctl = 0x2400;
 
 /// The kprobe PMU of this kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +42,6 @@ pub(crate) fn kprobe(
     attr.__bindgen_anon_3.kprobe_func = function.as_ptr() as u64;
     attr.__bindgen_anon_4.probe_offset = offset;
     open(&mut attr)
-}
-
-/// Lets the event fire. Events are open from the start; this is for kernels that count them off until told.
-pub(crate) fn enable(event: BorrowedFd<'_>) -> Result<(), SysError> {
-    // SAFETY: the request takes no pointer.
-    if unsafe { libc::ioctl(event.as_raw_fd(), IOC_ENABLE, 0) } < 0 {
-        return Err(SysError::last("PERF_EVENT_IOC_ENABLE"));
-    }
-    Ok(())
 }
 
 fn attr() -> perf_event_attr {
