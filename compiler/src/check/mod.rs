@@ -193,7 +193,7 @@ fn bodies<'a>(
                 let message = "no probe is left to attach";
                 sink.error(Diagnostic::error(
                     codes::NO_SUCH_TARGET,
-                    header(probe),
+                    resolve::points(probe),
                     message,
                 ));
             }
@@ -206,16 +206,6 @@ fn bodies<'a>(
         }
     }
     bodies
-}
-
-/// The attach points of a probe, without its body.
-fn header(probe: &ast::Probe) -> Span {
-    probe
-        .attach_points
-        .iter()
-        .map(|p| p.span)
-        .reduce(Span::to)
-        .unwrap_or(probe.span)
 }
 
 /// Runs passes until no type grows.

@@ -95,13 +95,13 @@ impl Checker<'_> {
     fn let_stmt(
         &mut self,
         var: &ast::Ident,
-        ty: Option<&ast::TypeExpr>,
+        written: Option<&ast::TypeExpr>,
         value: Option<&ast::Expr>,
         span: Span,
     ) -> Option<Vec<Stmt>> {
         // The value comes first: `let $x = $x` reads an outer one, which then is declared twice.
         let value = value.map(|e| (self.value(e), e.span));
-        let pinned = ty.map(|t| self.written_type(t));
+        let pinned = written.map(|t| self.written_type(t));
         if let Some(first) = self.find_var(&var.name) {
             let at = self.vars[first].span;
             let message = format!("the variable `${}` is declared twice", var.name);
@@ -112,7 +112,18 @@ impl Checker<'_> {
         }
         let id = self.declare(&var.name, var.span);
         if let Some(ty) = pinned {
-            self.pin(id, ty?);
+            let ty = ty?;
+            let at = written_span(written, var.span);
+            match self.size_of(ty) {
+                Some(size) => self.expect_size(size, at)?,
+                None => {
+                    let name = self.show(ty);
+                    let message = format!("a variable cannot be {name}, which has no size");
+                    self.error(codes::BAD_ASSIGNMENT, at, message);
+                    return None;
+                }
+            }
+            self.pin(id, ty);
         }
         match value {
             None => Some(Vec::new()),
@@ -167,6 +178,10 @@ impl Checker<'_> {
         let message = format!("a condition is a number, a pointer or a bool, not {ty}");
         self.error(codes::TYPE_MISMATCH, value.span, message);
     }
+}
+
+fn written_span(written: Option<&ast::TypeExpr>, otherwise: Span) -> Span {
+    written.map_or(otherwise, |t| t.span)
 }
 
 fn leaves(stmts: &[Stmt]) -> bool {

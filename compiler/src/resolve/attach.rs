@@ -3,7 +3,9 @@
 //! Targets whose code would be the same share a group. They differ when the body uses `args`, `argN` or `retval` and the targets
 //! keep these in different places or types, or when it uses `probe` and the kernel cannot tell targets of this kind apart.
 
-use nettrace_grammar::{Diagnostic, ast, codes};
+use std::collections::HashSet;
+
+use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::{
     Found, Group, Part, Resolver, Source, Uses, function, interval, suggest, syntax, tracepoint,
@@ -31,27 +33,40 @@ const ELSEWHERE: [(&str, &[&str]); 12] = [
 /// Resolves all attach points of a probe. Empty after reporting an error, or when all targets were skipped.
 pub(crate) fn probe(r: &mut Resolver<'_>, probe: &ast::Probe) -> Vec<Group> {
     let uses = Uses::of(probe);
-    let mut groups: Vec<(Group, Key)> = Vec::new();
-    let mut count = 0;
+    let mut all: Vec<(&'static ProbeKind, Found)> = Vec::new();
     for point in &probe.attach_points {
-        let Some((kind, found)) = attach_point(r, point) else {
-            continue;
-        };
-        count += found.len();
-        for found in found {
-            add(r, &mut groups, kind, &uses, found);
+        if let Some((kind, found)) = attach_point(r, point) {
+            all.extend(found.into_iter().map(|f| (kind, f)));
         }
     }
+    let count = all.len();
     if count > r.max_probes as usize {
         let message = format!(
             "this probe has {count} targets; {} is the most",
             r.max_probes
         );
         let help = "use a narrower pattern, or raise the limit: `config = { max_probes = N }`";
-        r.error(Diagnostic::error(codes::BAD_PROBE, probe.span, message).help(help));
+        r.error(Diagnostic::error(codes::BAD_PROBE, points(probe), message).help(help));
         return Vec::new();
     }
+    let mut seen = HashSet::new();
+    let mut groups: Vec<(Group, Key)> = Vec::new();
+    for (kind, found) in all {
+        if seen.insert(found.target.attach.clone()) {
+            add(r, &mut groups, kind, &uses, found);
+        }
+    }
     groups.into_iter().map(|(group, _)| group).collect()
+}
+
+/// The attach points of a probe, without its body.
+pub(crate) fn points(probe: &ast::Probe) -> Span {
+    probe
+        .attach_points
+        .iter()
+        .map(|p| p.span)
+        .reduce(Span::to)
+        .unwrap_or(probe.span)
 }
 
 /// What the code for a target depends on.
@@ -146,12 +161,6 @@ fn add(
     uses: &Uses,
     found: Found,
 ) {
-    let twice = groups
-        .iter()
-        .any(|(g, _)| g.targets.iter().any(|t| t.attach == found.target.attach));
-    if twice {
-        return;
-    }
     let key = key(r, kind, uses, &found);
     match groups.iter_mut().find(|(_, k)| *k == key) {
         Some((group, _)) => group.targets.push(found.target),

@@ -20,7 +20,7 @@ use crate::artifact::{MissingProbes, Target};
 use crate::kernel::{Kernel, Prototype, Tracepoint};
 use crate::probes::ProbeKind;
 
-pub(crate) use attach::probe;
+pub(crate) use attach::{points, probe};
 pub(crate) use uses::{Uses, is_args};
 
 /// Where the arguments of a probe's targets are described.
