@@ -158,3 +158,42 @@ fn meet(idom: &[u32], mut a: u32, mut b: u32) -> u32 {
     }
     a
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::parse::parse_func;
+
+    /// A loop (`b1`-`b2`) behind a diamond, and a block that nothing reaches.
+    #[test]
+    fn order_and_dominators() {
+        let func = parse_func(
+            "program \"f\"
+             b0(v0):
+               branch v0, b3, b4
+             b1:
+               branch v0, b2, b5
+             b2:
+               jump b1
+             b3:
+               jump b1
+             b4:
+               jump b1
+             b5:
+               ret v0
+             b6:
+               jump b5",
+        )
+        .unwrap();
+        let cfg = Cfg::new(&func);
+        let b = BlockId;
+        assert_eq!(cfg.order, [b(0), b(3), b(4), b(1), b(2), b(5)]);
+        assert_eq!(cfg.preds(b(1)), [b(2), b(3), b(4)]);
+        assert_eq!(cfg.idom(b(1)), Some(b(0)), "the diamond's arms meet");
+        assert_eq!(cfg.idom(b(5)), Some(b(1)));
+        assert!(cfg.dominates(b(1), b(2)) && cfg.dominates(b(2), b(2)));
+        assert!(!cfg.dominates(b(3), b(1)) && !cfg.dominates(b(2), b(5)));
+        assert!(!cfg.reachable(b(6)));
+        assert!(cfg.dominates(b(3), b(6)), "no way leads there at all");
+    }
+}
