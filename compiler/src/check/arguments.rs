@@ -244,11 +244,30 @@ pub(crate) fn raw(c: &mut Checker<'_>, number: u32, span: Span) -> Option<Expr> 
             return None;
         }
     };
-    Some(Expr {
+    let raw = |ty| Expr {
         kind: ExprKind::Context(context),
-        ty: Types::U64,
+        ty,
         span,
+    };
+    // The verifier knows which arguments of fentry and fexit are pointers; so must `lower`.
+    Some(match pointer_in(c, number) {
+        Some(pointer) => c.convert(raw(pointer), Types::U64),
+        None => raw(Types::U64),
     })
+}
+
+/// The type of the argument in a slot of an fentry or fexit context, if it is a pointer.
+fn pointer_in(c: &mut Checker<'_>, slot: u32) -> Option<Ty> {
+    let known = matches!(
+        c.kind.context,
+        ContextKind::Args | ContextKind::ArgsAndResult
+    );
+    let Source::Prototype(p) = c.source().clone() else {
+        return None;
+    };
+    let position = (0..p.params.len()).find(|&n| known && slot_of(c, &p, n) == slot)?;
+    let ty = c.kernel_ty(p.params.get(position)?.1);
+    matches!(c.types.get(ty), Type::Pointer { .. }).then_some(ty)
 }
 
 /// `retval`

@@ -6,6 +6,7 @@
 use super::{Base, Lower, Place};
 use crate::artifact::Layout;
 use crate::ir::{self, BinOp, Cond, Value};
+use crate::probes::ContextKind;
 use crate::typed::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty, Type};
 
@@ -30,7 +31,15 @@ impl Lower<'_> {
             ExprKind::TupleElement(tuple, n) => self.tuple_element(tuple, *n),
             ExprKind::Context(Context::Memory(offset)) => {
                 let size = self.size(expr.ty);
-                context_place(self.context()).at(*offset, size)
+                let place = context_place(self.context()).at(*offset, size);
+                match self.probe.kind.context {
+                    ContextKind::Record => place,
+                    // Other contexts are read in whole slots only, but their bytes are in kernel memory like all others.
+                    _ => {
+                        let address = self.address(place);
+                        Place::foreign(address, ir::Space::Kernel, size)
+                    }
+                }
             }
             ExprKind::Context(Context::DataLoc(_)) => {
                 let size = self.size(expr.ty);
@@ -93,6 +102,13 @@ impl Lower<'_> {
         };
         let bytes = self.b.binary_imm(BinOp::Mul, index, i64::from(stride));
         let start = self.address(base);
+        let start = match base.base {
+            Base::Context(_) => self.launder(start),
+            Base::Foreign(_, ir::Space::Kernel | ir::Space::KernelTyped) if self.known_pointers => {
+                self.launder(start)
+            }
+            _ => start,
+        };
         let address = self.b.binary(BinOp::Add, start, bytes);
         match base.base {
             Base::Foreign(_, ir::Space::User) => Place::foreign(address, ir::Space::User, stride),

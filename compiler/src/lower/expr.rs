@@ -28,9 +28,14 @@ impl Lower<'_> {
             ExprKind::Map(map, key) => self.read_entry(*map, key.as_deref(), expr.ty),
             ExprKind::MapTotal(map, key) => self.total(*map, key.as_deref()),
             ExprKind::Binary(op, a, b) => {
-                let a = self.value(a);
-                let b = self.value(b);
-                self.b.binary(*op, a, b)
+                let constant = matches!(b.kind, ExprKind::Int(_));
+                let (left, right) = (self.value(a), self.value(b));
+                let left = match constant {
+                    true => left,
+                    false => self.as_number(left, a.ty),
+                };
+                let right = self.as_number(right, b.ty);
+                self.b.binary(*op, left, right)
             }
             ExprKind::Divide(op, a, b) => self.divide(*op, a, b),
             ExprKind::Compare(cond, a, b) => {
@@ -194,8 +199,56 @@ impl Lower<'_> {
         if self.in_memory(from.ty) {
             return self.cast_memory(from, to);
         }
-        let value = self.value(from);
-        self.convert(value, from.ty, to)
+        let pointer = matches!(self.ty(to), Type::Pointer { .. });
+        match &from.kind {
+            // A pointer that was a number only in between.
+            ExprKind::Cast(inner)
+                if pointer
+                    && self.scalar_mem(from.ty) == Mem::U64
+                    && matches!(self.ty(inner.ty), Type::Pointer { .. }) =>
+            {
+                self.value(inner)
+            }
+            _ => {
+                let value = self.value(from);
+                let value = match pointer || matches!(self.ty(to), Type::Bool) {
+                    true => value,
+                    false => self.as_number(value, from.ty),
+                };
+                self.convert(value, from.ty, to)
+            }
+        }
+    }
+
+    /// A value as a number, with which every arithmetic is allowed. The verifier allows none with pointers that it knows; what it
+    /// finds in memory that a helper has written is a number to it.
+    pub(super) fn as_number(&mut self, value: Value, ty: Ty) -> Value {
+        let known = match self.ty(ty) {
+            Type::Pointer {
+                space: Space::Context,
+                ..
+            } => true,
+            Type::Pointer {
+                space: Space::Kernel,
+                ..
+            } => self.known_pointers,
+            _ => false,
+        };
+        match known {
+            true => self.launder(value),
+            false => value,
+        }
+    }
+
+    /// The same bits, of unknown origin.
+    pub(super) fn launder(&mut self, pointer: Value) -> Value {
+        let temp = self.temp(16, 8, "a pointer as a number");
+        let (spilled, number) = (temp.at(0, 8), temp.at(8, 8));
+        self.store(spilled, Mem::U64, pointer);
+        let address = self.address(spilled);
+        let from = super::Place::foreign(address, crate::ir::Space::Kernel, 8);
+        self.copy(from, number, 8);
+        self.load(number, Mem::U64)
     }
 
     /// A scalar of one type as another.

@@ -93,6 +93,8 @@ pub struct Lower<'a> {
     gated: bool,
     /// Pointers whose BTF type the verifier knows, with the type they point to.
     typed: HashSet<(ir::Value, Ty)>,
+    /// Whether there may be such pointers at all. The verifier allows no arithmetic with them.
+    known_pointers: bool,
 }
 
 /// Where a variable of the script lives.
@@ -127,6 +129,10 @@ impl<'a> Lower<'a> {
             record: None,
             gated: plans.shared(),
             typed: HashSet::new(),
+            known_pointers: matches!(
+                probe.kind.context,
+                ContextKind::Args | ContextKind::ArgsAndResult
+            ),
             plans,
         }
     }
@@ -208,6 +214,7 @@ impl<'a> Lower<'a> {
     fn note_typed(&mut self, pointer: ir::Value, to: Ty) {
         if matches!(self.ty(to), Type::Record(_)) {
             self.typed.insert((pointer, to));
+            self.known_pointers = true;
         }
     }
 }

@@ -15,7 +15,7 @@ const ROUNDS: i64 = 1 << 16;
 
 /// What a subprogram does with the value of one CPU. It knows its state: the key's address, then two numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Visit {
+pub(crate) enum Visit {
     /// Adds the first so many words to the numbers.
     Add(u32),
     /// Keeps the value that the condition prefers in the first number; the second says that there is one.
