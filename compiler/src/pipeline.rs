@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use nettrace_grammar::{Diagnostic, FileId, Sink, SourceMap, codes, dump, parse};
 
 use crate::artifact::Artifact;
-use crate::bpf::{self, Code, LimitError};
+use crate::bpf::{self, Code, Limit, LimitError};
 use crate::check::{self, Options};
 use crate::index::IndexVec;
 use crate::ir::verify::{Stage as Fitness, verify};
@@ -209,7 +209,12 @@ fn functions(module: &Module, codes: IndexVec<FuncId, Code>) -> IndexVec<FuncId,
 }
 
 fn limit(error: LimitError) -> Diagnostic {
-    Diagnostic::error(codes::STACK_TOO_LARGE, error.span, error.message).help(error.help)
+    let code = match error.limit {
+        Limit::Stack => codes::STACK_TOO_LARGE,
+        Limit::Length => codes::PROGRAM_TOO_LONG,
+        Limit::Registers => codes::INTERNAL,
+    };
+    Diagnostic::error(code, error.span, error.message).help(error.help)
 }
 
 fn verified(pass: &str, module: &Module, fitness: Fitness) -> Result<(), Diagnostic> {

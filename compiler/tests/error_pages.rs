@@ -16,6 +16,7 @@ const WITHOUT_SCRIPT: &[Code] = &[
     codes::TOO_LARGE,
     codes::STACK_TOO_LARGE,
     codes::VERIFIER,
+    codes::PROGRAM_TOO_LONG,
     codes::NO_PRIVILEGE,
     codes::NO_BTF,
     codes::NO_KPROBES,

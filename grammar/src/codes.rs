@@ -67,6 +67,7 @@ codes! {
     STACK_TOO_LARGE  = 4001, "Values that do not fit into the 512 bytes of eBPF stack";
     VALUE_TOO_LARGE  = 4002, "A value larger than the kernel takes";
     VERIFIER         = 4003, "The kernel's verifier refused the program";
+    PROGRAM_TOO_LONG = 4004, "A probe with more instructions than eBPF can jump over";
     // Warnings.
     MISSING_TARGET   = 5001, "A probe that was skipped because its target does not exist";
     NARROWING        = 5002, "An implicit conversion that may lose bits";

@@ -7,7 +7,7 @@ use nettrace_grammar::Span;
 use super::frame::Frame;
 use super::insn::{Alu, Insn, Jump, Reg, pseudo};
 use super::mir::*;
-use super::{Code, LimitError, Reloc, RelocTarget};
+use super::{Code, Limit, LimitError, Reloc, RelocTarget};
 use crate::index::Id;
 
 /// Encodes the blocks of `order` one after the other.
@@ -219,6 +219,7 @@ impl Encoder<'_> {
             let distance = self.starts[to.index()] as i64 - at as i64 - 1;
             let Ok(off) = i16::try_from(distance) else {
                 return Err(LimitError {
+                    limit: Limit::Length,
                     span: self.code.spans[at],
                     message: format!(
                         "this probe is too long: a jump over {distance} instructions, eBPF allows {}",

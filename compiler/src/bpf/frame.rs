@@ -7,9 +7,9 @@
 //! any way through the function; a touch is an access, or any use of a register that may hold the slot's address. A slot whose
 //! address is itself written to memory is needed everywhere.
 
-use super::LimitError;
 use super::liveness::BitSet;
 use super::mir::*;
+use super::{Limit, LimitError};
 use crate::index::{Id, IndexVec};
 use crate::ir::{Func, SlotData, SlotId};
 
@@ -102,6 +102,7 @@ fn too_large(func: &Func, order: &[usize], size: u32) -> LimitError {
         .max_by_key(|slot| slot.size);
     match largest {
         Some(slot) => LimitError {
+            limit: Limit::Stack,
             span: slot.span,
             message: format!(
                 "{} takes {} bytes; with everything else this probe needs {size} bytes of stack, eBPF has {STACK_SIZE}",
@@ -112,6 +113,7 @@ fn too_large(func: &Func, order: &[usize], size: u32) -> LimitError {
                     .to_string(),
         },
         None => LimitError {
+            limit: Limit::Stack,
             span: func.span,
             message: format!(
                 "this probe keeps too many values at a time: {size} bytes of stack, eBPF has {STACK_SIZE}"

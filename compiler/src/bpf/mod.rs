@@ -63,9 +63,22 @@ pub enum RelocTarget {
     Func(FuncId),
 }
 
+/// Which limit of eBPF a script exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// 512 bytes of stack.
+    Stack,
+    /// 16 bits for the distance of a jump.
+    Length,
+    /// Registers; that there are too few for a single instruction is nettrace's own fault.
+    Registers,
+}
+
 /// A limit of eBPF that the script exceeds: the user's problem, told with a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitError {
+    /// Which.
+    pub limit: Limit,
     /// What to point at.
     pub span: Span,
     /// What is too large, in the script's words.
@@ -107,6 +120,7 @@ pub fn emit_with(func: &Func, callee_saved: u8) -> Result<Code, LimitError> {
     let selected = select::select(func);
     let Some(mut allocated) = regalloc::allocate(selected.clone(), registers) else {
         return Err(LimitError {
+            limit: Limit::Registers,
             span: func.span,
             message: "this probe uses more values at a time than nettrace can place in registers".to_string(),
             help: "this is a limit of nettrace; please report the script. Splitting the probe in two helps".to_string(),
@@ -152,6 +166,7 @@ fn check_call_depth(module: &Module, codes: &IndexVec<FuncId, Code>, errors: &mu
         }
         if func.kind == crate::ir::FuncKind::Program && deepest > frame::STACK_SIZE {
             errors.push(LimitError {
+                limit: Limit::Stack,
                 span: func.span,
                 message: format!(
                     "this probe and the loops in it need {deepest} bytes of stack, eBPF has {}",
