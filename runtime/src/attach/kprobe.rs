@@ -191,7 +191,7 @@ fn why(target: &Target, error: SysError, functions: &dyn KernelFunctions) -> Pro
     }
     let known = functions.untraceable(place.symbol, place.module);
     match error.errno() {
-        libc::EADDRNOTAVAIL => Problem::Ambiguous,
+        libc::EADDRNOTAVAIL => Problem::Ambiguous(known),
         libc::ENOENT | libc::ESRCH => match known {
             Some(reason) => Problem::NotTraceable(reason),
             None if exists(place.symbol) => Problem::NotTraceable(

@@ -24,8 +24,8 @@ pub(crate) enum Problem {
     ModuleNotLoaded(String),
     /// It exists, and probes cannot be placed on it; why.
     NotTraceable(String),
-    /// Several functions have this name.
-    Ambiguous,
+    /// Several functions have this name; which, as a half sentence, if known.
+    Ambiguous(Option<String>),
     /// The kernel's type information does not have it.
     NoBtf,
     /// Anything else.
@@ -160,11 +160,16 @@ fn describe(target: &Target, problem: Problem) -> (Code, Diagnostic) {
                 .note(why)
                 .help("trace a function that calls it or that it calls")
         }
-        Problem::Ambiguous => {
+        Problem::Ambiguous(which) => {
             let text = format!("{what} exists more than once");
+            let which = which.unwrap_or_else(|| "a name that several functions share".to_owned());
             Diagnostic::error(codes::AMBIGUOUS_TARGET, span, text)
-                .note("several functions of this name are in the kernel, and it cannot tell which is meant")
-                .help("name the module (`kprobe:MODULE:FUNCTION`), or trace a function that calls it")
+                .note(format!(
+                    "it is {which}; the kernel cannot tell which is meant"
+                ))
+                .help(
+                    "name the module (`kprobe:MODULE:FUNCTION`), or trace a function that calls it",
+                )
         }
         Problem::NoBtf => {
             let text = format!("the kernel's type information does not have {what}");

@@ -294,7 +294,9 @@ impl KernelFunctions for LiveKernel {
         }
         let places = self.function_places(symbol, module);
         if places.is_empty() {
-            return Some("not in the kernel's table of symbols: inlined everywhere, or renamed by the compiler".to_string());
+            let described = !self.types.function_ids(symbol, module).is_empty();
+            let why = "described by BTF, but not among the kernel's symbols: inlined, or renamed by the compiler";
+            return described.then(|| why.to_string());
         }
         if places.len() > 1 {
             let list: Vec<String> = places.iter().map(|p| format!("{:#x}", p.address)).collect();
