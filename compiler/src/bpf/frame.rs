@@ -7,6 +7,8 @@
 //! any way through the function; a touch is an access, or any use of a register that may hold the slot's address. A slot whose
 //! address is itself written to memory is needed everywhere.
 
+use std::collections::BTreeSet;
+
 use super::liveness::BitSet;
 use super::mir::*;
 use super::{Limit, LimitError};
@@ -123,44 +125,39 @@ fn too_large(func: &Func, order: &[usize], size: u32) -> LimitError {
     }
 }
 
+/// A few slots.
+type Slots = BTreeSet<SlotId>;
+
 /// Which slots each selected instruction touches.
 struct Touches {
-    by_origin: Vec<BitSet>,
+    by_origin: Vec<Slots>,
     /// Slots whose address is in memory.
-    escaped: BitSet,
+    escaped: Slots,
 }
 
 impl Touches {
     fn new(selected: &MFunc, slots: usize) -> Touches {
         let mut pointers = Pointers {
-            virtuals: vec![BitSet::new(slots); selected.regs as usize],
-            fixed: vec![BitSet::new(slots); FIRST_VIRTUAL as usize],
-            slots,
+            virtuals: vec![Slots::new(); selected.regs as usize],
+            fixed: vec![Slots::new(); FIRST_VIRTUAL as usize],
         };
-        if slots > 0 {
-            let mut changed = true;
-            while changed {
-                changed = false;
-                for block in selected.blocks.iter() {
-                    changed |= pointers.block(block, |_, _| {});
-                }
+        let mut changed = slots > 0;
+        while changed {
+            changed = false;
+            for block in selected.blocks.iter() {
+                changed |= pointers.block(block, |_, _| {});
             }
         }
         let mut touches = Touches {
             by_origin: Vec::new(),
-            escaped: BitSet::new(slots),
+            escaped: Slots::new(),
         };
         for block in selected.blocks.iter() {
             pointers.block(block, |inst, pointers| {
-                let mut touched = BitSet::new(slots);
-                if let Some(slot) = inst.op.slot() {
-                    touched.insert(slot.index());
-                }
-                inst.op.uses(|reg| {
-                    touched.union(pointers.of(reg));
-                });
+                let mut touched: Slots = inst.op.slot().into_iter().collect();
+                inst.op.uses(|reg| touched.extend(pointers.of(reg)));
                 if let MOp::Store { src, .. } = inst.op {
-                    touches.escaped.union(pointers.of(src));
+                    touches.escaped.extend(pointers.of(src));
                 }
                 touches.by_origin.push(touched);
             });
@@ -168,7 +165,7 @@ impl Touches {
         touches
     }
 
-    fn of(&self, inst: &MInst) -> Option<&BitSet> {
+    fn of(&self, inst: &MInst) -> Option<&Slots> {
         self.by_origin.get(inst.origin? as usize)
     }
 }
@@ -176,13 +173,12 @@ impl Touches {
 /// Which slots each register may point into. Virtual registers: anywhere in the function; machine registers, which are only
 /// used around calls: at the current instruction.
 struct Pointers {
-    virtuals: Vec<BitSet>,
-    fixed: Vec<BitSet>,
-    slots: usize,
+    virtuals: Vec<Slots>,
+    fixed: Vec<Slots>,
 }
 
 impl Pointers {
-    fn of(&self, reg: VReg) -> &BitSet {
+    fn of(&self, reg: VReg) -> &Slots {
         if reg.is_fixed() {
             &self.fixed[reg.index()]
         } else {
@@ -201,31 +197,29 @@ impl Pointers {
     }
 
     fn inst(&mut self, op: &MOp) -> bool {
-        let (dst, mut from) = match *op {
-            MOp::Mov { dst, src } | MOp::Zext32 { dst, src } => (dst, self.of(src).clone()),
-            MOp::Alu {
+        let (dst, from) = match *op {
+            MOp::Mov { dst, src }
+            | MOp::Zext32 { dst, src }
+            | MOp::Alu {
                 dst,
                 src: Operand::Reg(src),
                 ..
             } => (dst, self.of(src).clone()),
-            MOp::Def { dst, known } => {
-                let mut from = BitSet::new(self.slots);
-                if let Known::Slot(slot, _) = known {
-                    from.insert(slot.index());
-                }
-                (dst, from)
-            }
+            MOp::Def { dst, .. } => (dst, op.slot().into_iter().collect()),
             MOp::Call { .. } => {
-                self.fixed.fill(BitSet::new(self.slots));
+                self.fixed.iter_mut().for_each(Slots::clear);
                 return false;
             }
             _ => return false,
         };
         if dst.is_fixed() {
-            std::mem::swap(&mut self.fixed[dst.index()], &mut from);
+            self.fixed[dst.index()] = from;
             return false;
         }
-        self.virtuals[dst.index()].union(&from)
+        let known = &mut self.virtuals[dst.index()];
+        let before = known.len();
+        known.extend(from);
+        known.len() != before
     }
 }
 
@@ -233,7 +227,7 @@ impl Pointers {
 fn conflicts(func: &MFunc, items: usize, slots: usize, touches: &Touches) -> Vec<BitSet> {
     let touched = |inst: &MInst, set: &mut BitSet| {
         if let Some(more) = touches.of(inst) {
-            more.iter().for_each(|slot| set.insert(slot));
+            more.iter().for_each(|slot| set.insert(slot.index()));
         }
         if let Some(Base::Spill(spill)) = inst.op.base() {
             set.insert(slots + spill.index());
@@ -248,6 +242,7 @@ fn conflicts(func: &MFunc, items: usize, slots: usize, touches: &Touches) -> Vec
             set
         })
         .collect();
+    let escaped = |item: usize| touches.escaped.contains(&SlotId::new(item));
     let (earlier, later) = reach(func, &per_block, items);
     let mut conflicts = vec![BitSet::new(items); items];
     for (id, block) in func.blocks.iter_enumerated() {
@@ -265,7 +260,7 @@ fn conflicts(func: &MFunc, items: usize, slots: usize, touches: &Touches) -> Vec
             before.union(&here);
             let live: Vec<usize> = before
                 .iter()
-                .filter(|&i| after.contains(i) || here.contains(i) || touches.escaped.contains(i))
+                .filter(|&i| after.contains(i) || here.contains(i) || escaped(i))
                 .collect();
             for item in here.iter() {
                 for &other in &live {

@@ -97,11 +97,18 @@ fn merge_tails(func: &mut MFunc) -> bool {
             groups.entry(group).or_default().push(id);
         }
     }
-    let Some(group) = groups.into_values().find(|group| group.len() > 1) else {
-        return false;
-    };
-    let shared = group.iter().skip(1).fold(usize::MAX, |shared, id| {
-        shared.min(common_tail(func, group[0], *id))
+    groups.retain(|_, group| group.len() > 1);
+    for group in groups.values() {
+        share_tail(func, group);
+    }
+    !groups.is_empty()
+}
+
+/// Lets all blocks of the group go on to one block that holds their longest common end.
+fn share_tail(func: &mut MFunc, group: &[MBlockId]) {
+    let [first, rest @ ..] = group else { return };
+    let shared = rest.iter().fold(usize::MAX, |shared, id| {
+        shared.min(common_tail(func, *first, *id))
     });
     // A block that is nothing but the shared end takes the others in.
     let whole = group
@@ -109,16 +116,15 @@ fn merge_tails(func: &mut MFunc) -> bool {
         .find(|id| func.blocks[**id].insts.len() == shared)
         .copied();
     let tail = whole.unwrap_or_else(|| {
-        let mut tail = func.blocks[group[0]].clone();
+        let mut tail = func.blocks[*first].clone();
         tail.insts.drain(..tail.insts.len() - shared);
         func.blocks.push(tail)
     });
-    for id in group.into_iter().filter(|id| *id != tail) {
+    for &id in group.iter().filter(|id| **id != tail) {
         let block = &mut func.blocks[id];
         block.insts.truncate(block.insts.len() - shared);
         block.term = MTerm::Jump(tail);
     }
-    true
 }
 
 fn common_tail(func: &MFunc, a: MBlockId, b: MBlockId) -> usize {

@@ -1,10 +1,12 @@
 //! Which registers are needed later.
 //!
 //! In: machine IR. Out: for each block the registers live at its end; within a block, walking backwards from there gives the
-//! rest ([`step_back`]). Plain backward data flow over bit sets, repeated until nothing changes: two rounds without loops.
+//! rest ([`step_back`]).
+
+use std::collections::{BTreeSet, HashSet};
 
 use super::mir::{MBlockId, MFunc, MInst, VReg};
-use crate::index::{Id, IndexVec};
+use crate::index::Id;
 
 /// A set of small numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,37 +66,79 @@ impl BitSet {
     }
 }
 
-/// What is live at the borders of blocks.
+/// What is live at the borders of blocks. Sparse: most registers live in one block only.
 pub(crate) struct Liveness {
-    /// At the start of each block.
-    pub(crate) live_in: IndexVec<MBlockId, BitSet>,
-    /// At the end of each block, before its terminator's own reads are counted.
-    pub(crate) live_out: IndexVec<MBlockId, BitSet>,
+    live_in: Vec<BTreeSet<VReg>>,
+    live_out: Vec<BTreeSet<VReg>>,
+    regs: usize,
 }
 
-/// Finds what is live at the borders of all blocks.
-pub(crate) fn liveness(func: &MFunc) -> Liveness {
-    let regs = func.regs as usize;
-    let mut live_in: IndexVec<MBlockId, BitSet> =
-        func.blocks.iter().map(|_| BitSet::new(regs)).collect();
-    let mut live_out = live_in.clone();
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for id in func.blocks.ids().rev() {
-            let block = &func.blocks[id];
+impl Liveness {
+    /// Follows each register from its uses back to its definitions; time is that of the result's size.
+    pub(crate) fn new(func: &MFunc) -> Liveness {
+        let count = func.blocks.len();
+        let mut preds = vec![Vec::new(); count];
+        let mut defined: Vec<HashSet<VReg>> = Vec::with_capacity(count);
+        let mut open: Vec<(MBlockId, VReg)> = Vec::new();
+        for (id, block) in func.blocks.iter_enumerated() {
             for succ in block.term.successors() {
-                live_out[id].union(&live_in[succ]);
+                preds[succ.index()].push(id);
             }
-            let mut live = live_out[id].clone();
-            block.term.uses(|reg| live.insert(reg.index()));
-            for inst in block.insts.iter().rev() {
-                step_back(&mut live, inst);
+            let mut here = HashSet::new();
+            for inst in &block.insts {
+                inst.op.uses(|reg| {
+                    if !here.contains(&reg) {
+                        open.push((id, reg));
+                    }
+                });
+                inst.op.defs(|reg| {
+                    here.insert(reg);
+                });
             }
-            changed |= live_in[id].union(&live);
+            block.term.uses(|reg| {
+                if !here.contains(&reg) {
+                    open.push((id, reg));
+                }
+            });
+            defined.push(here);
         }
+        let mut liveness = Liveness {
+            live_in: vec![BTreeSet::new(); count],
+            live_out: vec![BTreeSet::new(); count],
+            regs: func.regs as usize,
+        };
+        while let Some((block, reg)) = open.pop() {
+            if !liveness.live_in[block.index()].insert(reg) {
+                continue;
+            }
+            for &pred in &preds[block.index()] {
+                liveness.live_out[pred.index()].insert(reg);
+                if !defined[pred.index()].contains(&reg) {
+                    open.push((pred, reg));
+                }
+            }
+        }
+        liveness
     }
-    Liveness { live_in, live_out }
+
+    /// Whether the register is needed at the start of the block.
+    pub(crate) fn is_live_in(&self, block: MBlockId, reg: VReg) -> bool {
+        self.live_in[block.index()].contains(&reg)
+    }
+
+    /// Whether the register is needed at the end of the block, not counting what only its terminator reads.
+    pub(crate) fn is_live_out(&self, block: MBlockId, reg: VReg) -> bool {
+        self.live_out[block.index()].contains(&reg)
+    }
+
+    /// All registers that are needed at the end of the block, to walk back from.
+    pub(crate) fn live_out(&self, block: MBlockId) -> BitSet {
+        let mut live = BitSet::new(self.regs);
+        for reg in &self.live_out[block.index()] {
+            live.insert(reg.index());
+        }
+        live
+    }
 }
 
 /// Turns what is live after an instruction into what is live before it.

@@ -9,7 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::super::liveness::{BitSet, liveness, step_back};
+use super::super::liveness::{BitSet, Liveness, step_back};
 use super::super::mir::*;
 use super::spill::{Homes, Spilled};
 use crate::index::Id;
@@ -121,12 +121,12 @@ impl Graph {
     // ---- building -----------------------------------------------------------------------------------------------------
 
     fn build(&mut self, func: &MFunc) {
-        let out = liveness(func).live_out;
+        let liveness = Liveness::new(func);
         let weights = weights(func);
         let mut moves = Vec::new();
         for (id, block) in func.blocks.iter_enumerated() {
             let weight = weights[id.index()];
-            let mut live = out[id].clone();
+            let mut live = liveness.live_out(id);
             block.term.uses(|reg| {
                 self.mentioned(reg, weight);
                 live.insert(reg.index());

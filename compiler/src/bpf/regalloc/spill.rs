@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::insn::{Jump, Size};
-use super::super::liveness::{BitSet, Liveness, liveness};
+use super::super::liveness::Liveness;
 use super::super::mir::*;
 use crate::index::Id;
 
@@ -49,7 +49,7 @@ pub(super) struct Spilled {
 
 /// Spills `spilled`; with `minimal`, straight to single instructions.
 pub(super) fn spill(func: &mut MFunc, spilled: &[Spilled], homes: &mut Homes, minimal: bool) {
-    let live = liveness(func);
+    let live = Liveness::new(func);
     let mut spiller = Spiller {
         targets: BTreeMap::new(),
         regs: func.regs,
@@ -77,7 +77,7 @@ pub(super) fn spill(func: &mut MFunc, spilled: &[Spilled], homes: &mut Homes, mi
     for id in func.blocks.ids() {
         let before = func.blocks[id].term;
         let block = &mut func.blocks[id];
-        spiller.block(block, &live.live_out[id]);
+        spiller.block(block, |reg| live.is_live_out(id, reg));
         for to in before.successors().filter(|to| entered_once[to.index()]) {
             let stores = spiller.refined(before, block, to, &live);
             refined.extend(stores.into_iter().map(|store| (to, store)));
@@ -141,7 +141,7 @@ struct Spiller<'a> {
 }
 
 impl Spiller<'_> {
-    fn block(&mut self, block: &mut MBlock, live_out: &BitSet) {
+    fn block(&mut self, block: &mut MBlock, live_out: impl Fn(VReg) -> bool) {
         self.plan_stores(block, live_out);
         self.pieces.clear();
         let span = block.term_span;
@@ -174,7 +174,7 @@ impl Spiller<'_> {
             _ => {}
         }
         let pairs = wanted.into_iter().zip(now);
-        let live = pairs.filter(|(reg, _)| live.live_in[to].contains(reg.index()));
+        let live = pairs.filter(|(reg, _)| live.is_live_in(to, *reg));
         let stores = live.filter_map(|(reg, now)| match self.place(reg) {
             Some(Place::Stack(at)) => Some(MInst {
                 op: store(at, now),
@@ -187,13 +187,13 @@ impl Spiller<'_> {
     }
 
     /// Finds the last change of each spilled register in each region at whose end it is live.
-    fn plan_stores(&mut self, block: &MBlock, live_out: &BitSet) {
+    fn plan_stores(&mut self, block: &MBlock, live_out: impl Fn(VReg) -> bool) {
         self.stores.clear();
         let mut live: BTreeSet<VReg> = self
             .targets
             .keys()
             .copied()
-            .filter(|reg| live_out.contains(reg.index()))
+            .filter(|reg| live_out(*reg))
             .collect();
         let mut at_end = live.clone();
         // The terminator belongs to the last region: what only it reads is in the piece still.
