@@ -11,6 +11,7 @@ use nettrace_compiler::artifact::{Attach, MapId, Plan, Program, ProgramId, Targe
 use nettrace_compiler::index::IndexVec;
 use nettrace_compiler::object;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
 use crate::attach::{self, KernelFunctions, Prepared, Report, Stop};
 use crate::code::{Code, Parsed};
@@ -60,6 +61,8 @@ impl Loaded {
             sources.add(name.clone(), text.clone());
         }
         let parsed = Parsed::new(elf).map_err(one)?;
+        // Before 5.11 maps count against this limit; a kernel or machine that forbids it does not need it.
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let btf = load_btf(&parsed.btf).map_err(one)?;
         let maps = create_maps(&plan, &parsed, btf.as_ref()).map_err(one)?;
         let control = map_control(&plan, &maps).map_err(one)?;

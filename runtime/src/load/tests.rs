@@ -580,6 +580,115 @@ fn per_cpu_hashes_are_read_whole_in_both_ways() {
     assert!(map.entries().expect("readable").keys.is_empty());
 }
 
+/// A layout of every kind.
+fn layouts() -> Vec<Layout> {
+    let int = |bytes, signed| Layout::Int { bytes, signed };
+    let field = |name: &str, offset, layout| artifact::Field {
+        name: name.to_owned(),
+        offset,
+        layout,
+    };
+    let bits = |shift| Layout::Bits {
+        bytes: 4,
+        shift,
+        width: 3,
+        signed: false,
+    };
+    let names = |values: &[i64]| Layout::Enum {
+        bytes: 4,
+        signed: true,
+        names: values.iter().map(|v| (*v, format!("V{}", v & 7))).collect(),
+    };
+    let stack = |user| Layout::Stack {
+        user,
+        frames: 5,
+        mode: artifact::StackMode::Bpftrace,
+    };
+    let record = Layout::Record {
+        fields: vec![
+            field("value", 0, int(4, true)),
+            // A bit-field beside a whole one, as in a union.
+            field("bits", 0, bits(4)),
+            field("more", 0, bits(7)),
+            field("next", 8, Layout::Pointer),
+            field("not an identifier", 16, Layout::Mac),
+        ],
+        size: 24,
+    };
+    let tuple = Layout::Tuple {
+        fields: vec![
+            field("", 0, int(1, false)),
+            field("", 8, record.clone()),
+            field("", 32, Layout::Str { cap: 3 }),
+        ],
+        size: 40,
+    };
+    vec![
+        int(1, true),
+        int(2, false),
+        int(8, true),
+        Layout::Bool,
+        names(&[0, 1, -1]),
+        names(&[1 << 40]),
+        names(&[]),
+        Layout::Pointer,
+        Layout::Str { cap: 64 },
+        Layout::Buf { cap: 7 },
+        stack(false),
+        stack(true),
+        Layout::KSym,
+        Layout::USym,
+        Layout::Inet { v6: false },
+        Layout::Inet { v6: true },
+        Layout::InetAny,
+        Layout::Mac,
+        Layout::ProbeName,
+        Layout::Array {
+            elem: Box::new(record.clone()),
+            len: 3,
+        },
+        record,
+        tuple,
+    ]
+}
+
+#[test]
+fn the_kernel_takes_the_types_of_every_layout() {
+    if !root() {
+        return;
+    }
+    for layout in layouts() {
+        let mut plan = plan(MissingProbes::Error, Vec::new());
+        let size = layout.size();
+        let both = ScriptMap {
+            name: "@both".to_owned(),
+            key: Some(layout.clone()),
+            value: Stored::Plain(layout.clone()),
+        };
+        let map = map("nt_both", MapKind::Hash, (size, size, 10), Some(both));
+        let id = plan.maps.push(map);
+        let elf = nettrace_compiler::object::write(plan, &IndexVec::new(), &SourceMap::new())
+            .expect("a consistent test")
+            .elf;
+        let parsed = Parsed::new(&elf).expect("parses");
+        let btf = sys::btf::load(&parsed.btf).unwrap_or_else(|e| panic!("{layout:?}: {e}"));
+        let (key_type, value_type) = parsed.map_types("nt_both").expect("has types");
+        let create = sys::map::MapCreate {
+            name: "both",
+            kind: MapKind::Hash as u32,
+            key_size: size,
+            value_size: size,
+            max_entries: 10,
+            flags: 0,
+            btf: Some((btf.as_fd(), key_type, value_type)),
+        };
+        // Without a second attempt that leaves the types out.
+        create
+            .create()
+            .unwrap_or_else(|e| panic!("{id} {layout:?}: {e}"));
+    }
+}
+
 #[test]
 fn nothing_is_left_behind() {
     if !root() {
