@@ -7,16 +7,10 @@ use std::rc::Rc;
 
 use nettrace_compiler::kernel::btf::BtfTypes;
 use nettrace_compiler::kernel::{
-    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Record, Similar, Traceable,
-    Tracepoint, TracepointField, TypeKind,
+    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Traceable,
+    Tracepoint, TypeKind,
 };
-use nettrace_compiler::types::{convert, layout, print};
 use nettrace_grammar::{Diagnostic, codes};
-
-/// The struct that the kernel fills for a trace event; events of one class share that of the class.
-const RECORD_PREFIX: &str = "trace_event_raw_";
-/// How a field with a variable length is called in that struct.
-const DATA_LOC: &str = "__data_loc_";
 
 /// A kernel that files describe.
 #[derive(Debug)]
@@ -32,34 +26,6 @@ impl DescribedKernel {
     /// The types alone.
     pub fn types(&self) -> &BtfTypes {
         &self.types
-    }
-
-    /// The event's fields from the struct that the kernel fills.
-    fn fields(&self, record: &Record) -> Vec<TracepointField> {
-        let fields = record
-            .members
-            .iter()
-            .filter(|m| !matches!(m.name.as_str(), "" | "ent" | "__data"));
-        fields
-            .map(|member| {
-                let variable = member.name.strip_prefix(DATA_LOC);
-                let c_type = match variable {
-                    // Text or not: BTF does not tell; nearly all are text.
-                    Some(_) => "__data_loc char[]".to_string(),
-                    None => print::kernel_type(self, member.ty),
-                };
-                TracepointField {
-                    name: variable.unwrap_or(&member.name).to_string(),
-                    c_type,
-                    offset: member.bit_offset / 8,
-                    size: layout::kernel_size(self, member.ty).unwrap_or(0),
-                    signed: matches!(
-                        &*self.ty(convert::underlying(self, member.ty)),
-                        KernelType::Int { signed: true, .. }
-                    ),
-                }
-            })
-            .collect()
     }
 }
 
@@ -111,17 +77,8 @@ impl Kernel for DescribedKernel {
         category: &str,
         event: &str,
     ) -> Result<Option<Tracepoint>, Box<Diagnostic>> {
-        let record = self
-            .types
-            .find_type(TypeKind::Struct, &format!("{RECORD_PREFIX}{event}"));
-        if let Some(id) = record
-            && let KernelType::Record(record) = &*self.ty(id)
-        {
-            return Ok(Some(Tracepoint {
-                category: category.to_string(),
-                event: event.to_string(),
-                fields: self.fields(record),
-            }));
+        if let Some(found) = super::record::tracepoint(self, category, event) {
+            return Ok(Some(found));
         }
         if category != "syscalls" && self.types.raw_tracepoint(event).is_none() {
             return Ok(None);

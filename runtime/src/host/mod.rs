@@ -10,6 +10,7 @@ mod btf;
 mod described;
 mod functions;
 mod modules;
+mod record;
 mod tracepoints;
 
 use std::path::{Path, PathBuf};
@@ -218,7 +219,11 @@ impl Kernel for LiveKernel {
         category: &str,
         event: &str,
     ) -> Result<Option<Tracepoint>, Box<Diagnostic>> {
-        tracepoints::read(category, event)
+        // Who may not read tracefs can check a script nevertheless.
+        tracepoints::read(category, event).or_else(|diag| {
+            let told = record::tracepoint(self, category, event);
+            told.map(Some).ok_or(diag)
+        })
     }
 
     fn tracepoints_matching(
