@@ -391,10 +391,11 @@ fn finish(open: Option<OpenFunc>, module: &mut Module) -> Read<()> {
     if func.blocks.is_empty() {
         return Err(format!("function {:?} has no block", func.name));
     }
-    let count = open.defs.keys().next_back().map_or(0, |last| last + 1);
-    if count > 1 << 20 {
+    let last = open.defs.keys().next_back().copied();
+    if last.is_some_and(|last| last >= 1 << 20) {
         return Err("value numbers must stay below 2^20".to_string());
     }
+    let count = last.map_or(0, |last| last + 1);
     func.values = (0..count)
         .map(|n| open.defs.get(&n).copied().unwrap_or(ValueDef::Removed))
         .collect();

@@ -72,4 +72,21 @@ proptest! {
     ) {
         agree(&steps, &context);
     }
+
+    #[test]
+    fn the_text_form_reads_back(steps in proptest::collection::vec(step(), 0..40)) {
+        let text = Maker::func(&steps).to_string();
+        let module = parse(&text).expect("printed IR is readable");
+        prop_assert_eq!(module.to_string(), text);
+    }
+
+    #[test]
+    fn any_text_is_ir_or_refused(text in "[ a-z0-9.,:()=+\"#\n-]{0,80}|\\PC{0,40}") {
+        let wrapped = format!("program \"f\"\nb0(v0):\n v4294967295 = {text}\n ret v0\n");
+        for text in [&text, &wrapped] {
+            if let Ok(module) = parse(text) {
+                let _ = verify(&module, Stage::Ir);
+            }
+        }
+    }
 }
