@@ -68,7 +68,7 @@ fn check_str(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         }
         Some(arg) => {
             let length = c.integer(arg, Types::U64, "the length of str()")?;
-            match fold::constant(&length, &c.types) {
+            match fold::constant(&length, c.types) {
                 Some(n) => {
                     let n = n as u64;
                     if n >= u64::from(c.limits.max_strlen) {
@@ -80,9 +80,33 @@ fn check_str(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
             }
         }
     }
-    args.insert(0, address?);
+    let address = address?;
+    if c.pointee(address.ty).is_none() {
+        let text = matches!(c.types.get(address.ty), Type::Str { .. });
+        if text && site.args.len() == 1 {
+            // A string already.
+            return Some(Expr {
+                span: site.span,
+                ..address
+            });
+        }
+        own_memory(c, first, &address, "str()");
+        return None;
+    }
+    args.insert(0, address);
     let ty = c.types.intern(Type::Str { cap: cap.max(1) });
     Some(site.call(ty, args, Extra::None))
+}
+
+/// Reports a value that lies in the script's own memory, where an address is wanted.
+fn own_memory(c: &mut Checker<'_>, at: &ast::Expr, value: &Expr, what: &str) {
+    let ty = c.describe(value.ty);
+    let message = format!("{what} reads kernel or user memory; this value is the script's own");
+    c.report(
+        Diagnostic::error(codes::BAD_ARGUMENT, at.span, message)
+            .label(format!("this is {ty}"))
+            .help("name the place that it came from: `buf($skb->cb)` instead of `$copy`"),
+    );
 }
 
 fn cut(c: &mut Checker<'_>, arg: &ast::Expr, asked: u64, given: u64) {
@@ -102,6 +126,10 @@ fn check_buf(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 1..=2)?;
     let first = site.args.first()?;
     let address = c.pointer(first, "buf()")?;
+    if c.pointee(address.ty).is_none() {
+        own_memory(c, first, &address, "buf()");
+        return None;
+    }
     // Four bytes of a string's room hold the length.
     let limit = c.limits.max_strlen.saturating_sub(4).max(1);
     let mut args = vec![address];
@@ -124,7 +152,7 @@ fn check_buf(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
                 return None;
             }
         },
-        Some((length, arg)) => match fold::constant(&length, &c.types) {
+        Some((length, arg)) => match fold::constant(&length, c.types) {
             Some(n) => {
                 let n = n as u64;
                 if n > u64::from(limit) {
@@ -158,7 +186,7 @@ fn check_ntop(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     let (address, bytes) = address_bytes(c, arg)?;
     let v6 = match &family {
         None => bytes == 16,
-        Some((value, at)) => match fold::constant(value, &c.types) {
+        Some((value, at)) => match fold::constant(value, c.types) {
             Some(AF_INET) => false,
             Some(AF_INET6) => true,
             Some(n) => {

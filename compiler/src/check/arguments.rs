@@ -449,7 +449,7 @@ impl<'a> CType<'a> {
             }
             let each = c.size_of(elem).filter(|&n| n > 0);
             let (elem, len) = match each {
-                Some(n) if field.size % n == 0 => (elem, field.size / n),
+                Some(n) if field.size.is_multiple_of(n) => (elem, field.size / n),
                 _ => (Types::U8, field.size),
             };
             return c.types.intern(Type::Array { elem, len });

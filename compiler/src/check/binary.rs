@@ -243,12 +243,11 @@ impl Checker<'_> {
     }
 
     fn compare_pointers(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Option<Expr> {
-        for (x, y) in [(&a, &b), (&b, &a)] {
-            if self.pointee(x.ty).is_none() && !self.is_int_like(x.ty) {
-                let _ = y;
-                self.bad_operands(op, &a, &b, span);
-                return None;
-            }
+        let comparable =
+            |value: &Expr| self.pointee(value.ty).is_some() || self.is_int_like(value.ty);
+        if !comparable(&a) || !comparable(&b) {
+            self.bad_operands(op, &a, &b, span);
+            return None;
         }
         if let (Some(x), Some(y)) = (self.pointee(a.ty), self.pointee(b.ty))
             && x != y

@@ -177,7 +177,7 @@ impl Checker<'_> {
         Some(self.convert(value, Types::U64))
     }
 
-    /// The address of memory: a pointer, a number taken as one, an array where it lies, or an array in the program's own memory as it is.
+    /// The address of memory: a pointer, a number taken as one, an array where it lies; an array or string in the program's own memory is given back as it is.
     pub(crate) fn pointer(&mut self, arg: &ast::Expr, what: &str) -> Option<Expr> {
         let value = self.expr(arg)?;
         if self.is_int_like(value.ty) {

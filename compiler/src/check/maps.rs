@@ -69,10 +69,7 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<(ScriptMapId, Option<Expr>)> {
         let id = self.maps.id(name, span);
-        let key_value = match key {
-            Some(items) => Some(self.key_value(items, span)),
-            None => None,
-        };
+        let key_value = key.map(|items| self.key_value(items, span));
         self.shape(id, key.is_some(), span)?;
         match key_value {
             None => Some((id, None)),

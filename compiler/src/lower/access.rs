@@ -97,7 +97,7 @@ impl Lower<'_> {
         }
         let index = self.value(index);
         let index = match (base.is_own(), self.ty(array.ty)) {
-            (true, &Type::Array { len, .. }) => self.bounded(index, len),
+            (true, &Type::Array { len, .. } | &Type::Str { cap: len }) => self.bounded(index, len),
             _ => index,
         };
         let bytes = self.b.binary_imm(BinOp::Mul, index, i64::from(stride));

@@ -10,6 +10,9 @@ use crate::ir::{Helper, Mem, Space, Value};
 use crate::typed::{Expr, ExprKind};
 use crate::types::{Ty, Type};
 
+const AF_INET: i64 = 2;
+const AF_INET6: i64 = 10;
+
 impl Lower<'_> {
     /// Writes a value of any type to a place.
     pub(crate) fn write(&mut self, expr: &Expr, to: &Place) {
@@ -38,7 +41,7 @@ impl Lower<'_> {
                 self.b.seal_block(join);
                 self.b.switch_to(join);
             }
-            ExprKind::Cast(from) => self.write_cast(from, *to),
+            ExprKind::Cast(from) => self.write_cast(from, expr.ty, *to),
             ExprKind::Call(call) => {
                 if let Lowering::Into(lower) = call.builtin.lower {
                     lower(self, call, to);
@@ -90,8 +93,15 @@ impl Lower<'_> {
         }
     }
 
-    /// A string as one of larger capacity, or an integer as bytes.
-    fn write_cast(&mut self, from: &Expr, to: Place) {
+    /// A string as one of larger capacity, an integer as bytes, or an IP address together with its family.
+    fn write_cast(&mut self, from: &Expr, ty: Ty, to: Place) {
+        if let (&Type::Inet { v6 }, Type::InetAny) = (self.ty(from.ty), self.ty(ty)) {
+            let family = self.b.iconst(if v6 { AF_INET6 } else { AF_INET });
+            let size = self.size(from.ty);
+            self.store_number(to.at(0, 8), 8, family);
+            self.write(from, &to.at(8, size));
+            return self.pad(to, 8 + size, to.room);
+        }
         if !self.in_memory(from.ty) {
             let mem = self.scalar_mem(from.ty);
             let value = self.value(from);

@@ -92,7 +92,7 @@ impl Random {
             ];
             return self.pick(&leaves).to_string();
         }
-        let mut sub = |r: &mut Random| r.expr(depth - 1);
+        let sub = |r: &mut Random| r.expr(depth - 1);
         match self.below(14) {
             0..=3 => {
                 let op = self.pick(&[
@@ -246,14 +246,14 @@ fn random_scripts() {
     let kernel = kernels::linux_6_12();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     // Long ones find combinations, short ones are often correct.
-    let deep = (0..200).map(|_| random.script(3, 2)).collect::<Vec<_>>();
-    let short = (0..300).map(|_| random.script(1, 1)).collect::<Vec<_>>();
+    let deep = (0..120).map(|_| random.script(3, 2)).collect::<Vec<_>>();
+    let short = (0..200).map(|_| random.script(1, 1)).collect::<Vec<_>>();
     let correct = deep
         .iter()
         .chain(&short)
         .filter(|s| run(s, &kernel))
         .count();
-    assert!(correct > 60, "only {correct} of the scripts were correct");
+    assert!(correct > 40, "only {correct} of the scripts were correct");
 }
 
 const WHOLE: &str = r#"#include <linux/socket.h>
@@ -272,7 +272,7 @@ end { print(@a, 5, 2); clear(@b); exit(3); }
 fn truncated_scripts() {
     let kernel = kernels::linux_6_12();
     assert!(run(WHOLE, &kernel));
-    for end in 0..WHOLE.len() {
+    for end in (0..WHOLE.len()).step_by(3) {
         if WHOLE.is_char_boundary(end) {
             run(&WHOLE[..end], &kernel);
         }
@@ -286,7 +286,7 @@ fn shuffled_tokens() {
         .split_inclusive([' ', '(', ')', ';', '.', ','])
         .collect();
     let mut random = Random(7);
-    for _ in 0..200 {
+    for _ in 0..100 {
         let mut mixed = tokens.clone();
         for _ in 0..1 + random.below(6) {
             let (a, b) = (random.below(mixed.len()), random.below(mixed.len()));
