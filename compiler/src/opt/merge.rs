@@ -13,6 +13,9 @@ use crate::ir::{BlockId, Func, Inst, Mem, Op, SlotData, Space, Value, ValueDef};
 /// Fields further apart are read separately. A cache line: within it, reading more costs nothing.
 const MAX_SPAN: i64 = 64;
 
+/// All slots of a function together take no more of the stack than this on account of joined reads.
+const STACK_BUDGET: u32 = 400;
+
 /// One read.
 #[derive(Clone, Copy)]
 struct Read {
@@ -70,7 +73,13 @@ pub fn run(func: &mut Func) {
             }
         }
     }
-    groups.retain(|group| group.reads.len() > 1);
+    let mut stack: u32 = func.slots.iter().map(|slot| slot.size).sum();
+    groups.retain(|group| {
+        let fits = stack + group.room() <= STACK_BUDGET;
+        let worth = group.reads.len() > 1 && fits;
+        stack += if worth { group.room() } else { 0 };
+        worth
+    });
     let mut copies: Vec<((BlockId, usize), [Inst; 2])> = groups
         .iter()
         .map(|group| {
@@ -109,6 +118,11 @@ impl Group {
         self.reads.push(read);
     }
 
+    /// Bytes of its slot.
+    fn room(&self) -> u32 {
+        (self.hi - self.origin()) as u32
+    }
+
     fn first(&self) -> Read {
         self.reads[0]
     }
@@ -124,7 +138,7 @@ fn join(func: &mut Func, group: &Group) -> [Inst; 2] {
     let first = group.first();
     let span = func.blocks[first.block].insts[first.inst].span;
     let slot = func.slots.push(SlotData {
-        size: (group.hi - group.origin()) as u32,
+        size: group.room(),
         align: 8,
         what: "fields that are read together".to_string(),
         span,
