@@ -202,38 +202,36 @@ fn retain(values: &mut Vec<Value>, keep: &[bool]) {
     });
 }
 
-/// Appends a block to the only one that leads to it.
+/// Appends blocks to the only one that leads to them.
 fn join_rows(func: &mut Func) -> bool {
     let cfg = Cfg::new(func);
     let mut changed = false;
-    for id in func.blocks.ids() {
-        // A block that has been appended is empty and unreachable now.
-        while let Terminator::Jump(target) = &func.blocks[id].term {
-            let next = target.block;
-            let single = next != id && next.index() != 0 && cfg.preds(next) == [id];
-            if !single || !func.blocks[next].params.is_empty() || !cfg.reachable(id) {
-                break;
-            }
-            let moved = std::mem::replace(
-                &mut func.blocks[next],
-                Block {
-                    params: Vec::new(),
-                    insts: Vec::new(),
-                    term: Terminator::Jump(Target {
-                        block: next,
-                        args: Vec::new(),
-                    }),
-                    term_span: func.span,
-                },
-            );
-            let block = &mut func.blocks[id];
-            block.insts.extend(moved.insts);
-            block.term = moved.term;
-            block.term_span = moved.term_span;
-            changed = true;
-            // The predecessors of what follows have changed their names; the next round goes on.
-            break;
+    // The last block of a row first, so that the one in front takes the whole row.
+    for &id in cfg.order.iter().rev() {
+        let Terminator::Jump(target) = &func.blocks[id].term else {
+            continue;
+        };
+        let next = target.block;
+        let only = next != id && next.index() != 0 && cfg.preds(next) == [id];
+        if !only || !func.blocks[next].params.is_empty() {
+            continue;
         }
+        // Nothing reaches it any more; the next round removes it.
+        let unreachable = Block {
+            params: Vec::new(),
+            insts: Vec::new(),
+            term: Terminator::Jump(Target {
+                block: next,
+                args: Vec::new(),
+            }),
+            term_span: func.span,
+        };
+        let moved = std::mem::replace(&mut func.blocks[next], unreachable);
+        let block = &mut func.blocks[id];
+        block.insts.extend(moved.insts);
+        block.term = moved.term;
+        block.term_span = moved.term_span;
+        changed = true;
     }
     if changed {
         note_definitions(func);
