@@ -81,8 +81,10 @@ impl Lower<'_> {
         let address = self.value(pointer);
         let space = match space {
             Space::User => ir::Space::User,
-            _ if self.typed.contains(&(address, to)) => ir::Space::KernelTyped,
-            _ => ir::Space::Kernel,
+            _ => match (self.typed.get(&address), self.ty(to)) {
+                (Some(known), Type::Record(id)) if known == id => ir::Space::KernelTyped,
+                _ => ir::Space::Kernel,
+            },
         };
         Place::foreign(address, space, 0)
     }

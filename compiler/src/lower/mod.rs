@@ -8,14 +8,14 @@
 //! * `stmt`, `expr`, `access`, `into`, `compare`: statements, scalars, places, values in memory, their comparison
 //! * `maps`, `aggregate`, `buckets`, `total`: the script's maps
 //! * `event`, `control`: ring records, and the words that programs and runtime share
-//! * `place`, `temp`, `assigned`: memory; `plan`: what becomes part of the plan; `arch`: registers
+//! * `place`, `known`, `temp`, `assigned`: memory; `plan`: what becomes part of the plan; `arch`: registers
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::artifact::{Layout, Plan, ProgramId};
 use crate::index::IndexVec;
 use crate::ir::{self, FuncBuilder, FuncKind, Mem, Module};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, KernelTypeId};
 use crate::probes::ContextKind;
 use crate::typed::{Probe, Program, VarId};
 use crate::types::{Ty, Type};
@@ -30,6 +30,7 @@ mod control;
 mod event;
 mod expr;
 mod into;
+mod known;
 mod maps;
 mod place;
 mod plan;
@@ -91,8 +92,8 @@ pub struct Lower<'a> {
     record: Option<ir::Value>,
     /// Whether the program can only run while the control map says so.
     gated: bool,
-    /// Pointers whose BTF type the verifier knows, with the type they point to.
-    typed: HashSet<(ir::Value, Ty)>,
+    /// Pointers whose BTF type the verifier knows, with the struct they point to.
+    typed: HashMap<ir::Value, KernelTypeId>,
     /// Whether there may be such pointers at all. The verifier allows no arithmetic with them.
     known_pointers: bool,
 }
@@ -128,7 +129,7 @@ impl<'a> Lower<'a> {
             scratch: None,
             record: None,
             gated: plans.shared(),
-            typed: HashSet::new(),
+            typed: HashMap::new(),
             known_pointers: matches!(
                 probe.kind.context,
                 ContextKind::Args | ContextKind::ArgsAndResult
@@ -212,9 +213,13 @@ impl<'a> Lower<'a> {
 
     /// Notes that the verifier knows what this pointer points to.
     fn note_typed(&mut self, pointer: ir::Value, to: Ty) {
-        if matches!(self.ty(to), Type::Record(_)) {
-            self.typed.insert((pointer, to));
-            self.known_pointers = true;
+        if let Type::Record(id) = *self.ty(to) {
+            self.note_struct(pointer, id);
         }
+    }
+
+    fn note_struct(&mut self, pointer: ir::Value, id: KernelTypeId) {
+        self.typed.insert(pointer, id);
+        self.known_pointers = true;
     }
 }

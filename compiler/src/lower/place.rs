@@ -4,6 +4,7 @@
 //! and room, so that offsets end up inside instructions rather than in address arithmetic.
 
 use super::Lower;
+use super::known::{self, Access};
 use crate::artifact::MapId;
 use crate::ir::{Mem, Op, SlotId, Space, Value};
 use crate::types::{Ty, Type};
@@ -148,6 +149,7 @@ impl Lower<'_> {
     /// Reads a number at an offset of a place.
     pub(crate) fn load(&mut self, place: Place, mem: Mem) -> Value {
         match place.base {
+            Base::Foreign(base, Space::KernelTyped) => self.load_typed(base, place.off, mem, false),
             Base::Foreign(base, space) => self.b.kernel_load(mem, base, place.off, space),
             _ => {
                 let ptr = self.base(place);
@@ -165,11 +167,31 @@ impl Lower<'_> {
     /// Reads a scalar of this type.
     pub(crate) fn load_scalar(&mut self, place: Place, ty: Ty) -> Value {
         let mem = self.scalar_mem(ty);
-        let value = self.load(place, mem);
-        if let (Base::Foreign(_, Space::KernelTyped), Type::Pointer { to, .. }) =
-            (place.base, self.ty(ty).clone())
-        {
-            self.note_typed(value, to);
+        match place.base {
+            Base::Foreign(base, Space::KernelTyped) => {
+                let pointer = matches!(self.ty(ty), Type::Pointer { .. });
+                self.load_typed(base, place.off, mem, pointer)
+            }
+            _ => self.load(place, mem),
+        }
+    }
+
+    /// Reads through a pointer that the verifier knows, by a plain load where it allows that.
+    fn load_typed(&mut self, base: Value, off: i32, mem: Mem, pointer: bool) -> Value {
+        let record = self.typed.get(&base).copied();
+        let access = match (record, u32::try_from(off)) {
+            (Some(record), Ok(off)) => known::access(self.kernel, record, off, mem.bytes()),
+            _ => Access::No,
+        };
+        let space = match access {
+            Access::No => Space::Kernel,
+            // What shares its place with a pointer would be one to the verifier.
+            Access::Pointer(_) if !pointer => Space::Kernel,
+            _ => Space::KernelTyped,
+        };
+        let value = self.b.kernel_load(mem, base, off, space);
+        if let (Access::Pointer(to), true) = (access, pointer) {
+            self.note_struct(value, to);
         }
         value
     }
