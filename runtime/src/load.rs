@@ -11,7 +11,7 @@ use nettrace_compiler::artifact::{Attach, MapId, Plan, Program, ProgramId, Targe
 use nettrace_compiler::index::IndexVec;
 use nettrace_compiler::object;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use crate::attach::{self, KernelFunctions, Prepared, Report, Stop};
 use crate::code::{Code, Parsed};
@@ -61,8 +61,7 @@ impl Loaded {
             sources.add(name.clone(), text.clone());
         }
         let parsed = Parsed::new(elf).map_err(one)?;
-        // Before 5.11 maps count against this limit; a kernel or machine that forbids it does not need it.
-        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+        raise_limits(&plan);
         let btf = load_btf(&parsed.btf).map_err(one)?;
         let maps = create_maps(&plan, &parsed, btf.as_ref()).map_err(one)?;
         let control = map_control(&plan, &maps).map_err(one)?;
@@ -99,7 +98,7 @@ impl Loaded {
     }
 
     fn prepare(&mut self, functions: &dyn KernelFunctions) -> Result<(), Vec<Diagnostic>> {
-        let mut report = Report::new(self.plan.settings.missing_probes);
+        let mut report = Report::new(&self.plan);
         let mut programs = IndexVec::new();
         for (program, code) in self.plan.programs.iter().zip(self.codes.iter()) {
             let loader = attach::Loader {
@@ -200,7 +199,7 @@ impl Loaded {
         functions: &dyn KernelFunctions,
         stop: Stop<'_>,
     ) -> Result<Attached, Vec<Diagnostic>> {
-        let mut report = Report::new(self.plan.settings.missing_probes);
+        let mut report = Report::new(&self.plan);
         let mut attached = 0;
         for ((id, program), code) in self.plan.programs.iter_enumerated().zip(self.codes.iter()) {
             let loader = attach::Loader {
@@ -311,6 +310,20 @@ fn map_name(plan: &Plan, id: MapId) -> &str {
     plan.maps.get(id).map_or("?", |map| {
         map.script.as_ref().map_or(&map.symbol, |s| &s.name)
     })
+}
+
+/// Limits that a tracer needs higher than usual. Where that is forbidden, the call that hits the limit says so.
+fn raise_limits(plan: &Plan) {
+    // Before 5.11 maps count against it; later kernels do not look at it.
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    // A target holds a link and may hold a program, and one more file while it is attached.
+    let targets: usize = plan.programs.iter().map(|p| p.targets.len()).sum();
+    let wanted = 2 * targets as u64 + 256;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < wanted
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard);
+    }
 }
 
 fn load_btf(section: &[u8]) -> Result<Option<OwnedFd>, Diagnostic> {

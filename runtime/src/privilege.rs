@@ -58,7 +58,7 @@ fn explain(doing: &str, error: &SysError, capabilities: u64, lockdown: &str) -> 
             .help("boot with `lockdown=integrity` or without Secure Boot");
     }
     diag.note(
-        "the capabilities are there: a container, seccomp filter or security module forbids it",
+        "the capabilities are there: a container, seccomp filter or security module forbids it, or the kernel itself for this probe",
     )
     .help("run it outside the container; `dmesg` and `cat /sys/kernel/security/lsm` may tell more")
 }

@@ -7,6 +7,9 @@ use std::sync::Mutex;
 use nettrace_grammar::{Diagnostic, codes};
 use nix::mount::{MsFlags, mount};
 
+use crate::privilege;
+use crate::sys::SysError;
+
 /// Usual places, the modern one first.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
@@ -50,11 +53,18 @@ fn found() -> Result<Option<&'static Path>, Diagnostic> {
     }
     match closed {
         None => Ok(None),
-        Some(place) => Err(unreadable(place, &io::ErrorKind::PermissionDenied.into())),
+        Some(place) => Err(unreadable(place, io::ErrorKind::PermissionDenied.into())),
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+fn unreadable(path: &Path, error: io::Error) -> Diagnostic {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        let error = SysError {
+            call: "read",
+            io_error: error,
+        };
+        return privilege::refused("read the tracing file system", &error);
+    }
     Diagnostic::host(codes::NO_TRACEFS, "the tracing file system cannot be read")
         .note(format!("{}: {error}", path.display()))
         .help("run it as root; usually nobody else may read it")
@@ -80,6 +90,6 @@ pub(crate) fn tracepoint_id(category: &str, event: &str) -> Result<Option<u64>, 
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(text.trim().parse().ok()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(unreadable(&path, &e)),
+        Err(e) => Err(unreadable(&path, e)),
     }
 }

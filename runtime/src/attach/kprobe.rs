@@ -10,7 +10,6 @@ use std::path::Path;
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use nettrace_compiler::artifact::{Attach, Program, Target};
 use nettrace_grammar::{Diagnostic, codes};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::report::{Problem, Report};
 use super::{
@@ -127,7 +126,6 @@ pub(super) fn attach_singly(
             return outcome;
         }
     };
-    allow_open_files(program.targets.len());
     let results = parallel::each(&program.targets, stop, |target| {
         attach_one(program, target, fd, pmu)
     });
@@ -166,17 +164,6 @@ fn attach_one(
 
 pub(super) fn c_name(name: &str) -> Result<CString, SysError> {
     CString::new(name).map_err(|_| SysError::from_errno("kprobe", libc::ENOENT))
-}
-
-/// Every link is an open file; the usual soft limit is 1024.
-fn allow_open_files(probes: usize) {
-    let wanted = probes as u64 * 2 + 256;
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < wanted
-    {
-        // When it is refused, attaching says which descriptor was too many.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard);
-    }
 }
 
 /// What a refusal of one target means.

@@ -1,12 +1,14 @@
 //! Targets that could not be attached, as diagnostics at their places in the script.
 //!
-//! In: problems, one per target. Out: errors, or with `missing_probes = warn` warnings about targets that are merely missing. The same
-//! problem of the whole host is told once.
+//! In: problems, one per target. Out: errors, or with `missing_probes = warn` warnings about targets that are merely missing. What a
+//! wildcard matched and the kernel refuses is left out with one warning for all, unless it was everything. The same problem of the whole
+//! host is told once.
 
-use nettrace_compiler::artifact::{Attach, MissingProbes, Target};
-use nettrace_grammar::codes::{self, Code};
+use std::collections::BTreeMap;
+
+use nettrace_compiler::artifact::{Attach, MissingProbes, Plan, Target};
 use nettrace_grammar::diag::Severity;
-use nettrace_grammar::{Diagnostic, Span};
+use nettrace_grammar::{Diagnostic, Span, codes};
 
 use super::Refusal;
 use crate::privilege;
@@ -36,40 +38,57 @@ pub(crate) enum Problem {
 #[derive(Debug)]
 pub(crate) struct Report {
     missing: MissingProbes,
+    /// Places in the script that name several targets, by a wildcard: how many.
+    patterns: BTreeMap<(u32, u32), usize>,
+    /// Targets of patterns that are left out, with the reason.
+    skipped: BTreeMap<(u32, u32), Vec<(String, Diagnostic)>>,
     diags: Vec<Diagnostic>,
 }
 
 impl Report {
-    pub(crate) fn new(missing: MissingProbes) -> Report {
+    pub(crate) fn new(plan: &Plan) -> Report {
+        let mut patterns = BTreeMap::new();
+        for program in plan.programs.iter() {
+            let mut counts = BTreeMap::new();
+            for target in &program.targets {
+                *counts.entry(target.span).or_insert(0) += 1;
+            }
+            patterns.extend(counts.into_iter().filter(|(_, count)| *count > 1));
+        }
         Report {
-            missing,
+            missing: plan.settings.missing_probes,
+            patterns,
+            skipped: BTreeMap::new(),
             diags: Vec::new(),
         }
     }
 
     /// A target that was not attached.
     pub(super) fn problem(&mut self, target: &Target, problem: Problem) {
-        let (code, diag) = describe(target, problem);
+        let diag = describe(target, problem);
         let skippable = [
             codes::NO_SUCH_TARGET,
             codes::MODULE_NOT_LOADED,
             codes::NOT_TRACEABLE,
             codes::AMBIGUOUS_TARGET,
         ]
-        .contains(&code);
+        .contains(&diag.code);
         match self.missing {
             MissingProbes::Ignore if skippable => {}
+            _ if skippable && self.patterns.contains_key(&target.span) => {
+                let skipped = self.skipped.entry(target.span).or_default();
+                skipped.push((target.probe.clone(), diag));
+            }
             MissingProbes::Warn if skippable => {
-                let mut warning = diag;
-                warning.severity = Severity::Warning;
-                warning.code = codes::MISSING_TARGET;
-                warning.message = format!("`{}` is skipped: {}", target.probe, warning.message);
-                self.push(warning);
+                let message = format!("`{}` is skipped: {}", target.probe, diag.message);
+                self.push(Diagnostic {
+                    severity: Severity::Warning,
+                    code: codes::MISSING_TARGET,
+                    message,
+                    ..diag
+                });
             }
-            MissingProbes::Error if skippable => {
-                let hint = "`config = { missing_probes = warn }` goes on without it";
-                self.push(diag.help(hint));
-            }
+            MissingProbes::Error if skippable => self.push(with_hint(diag)),
             _ => self.push(diag),
         }
     }
@@ -94,14 +113,31 @@ impl Report {
     }
 
     fn push(&mut self, diag: Diagnostic) {
-        // The same text at the same place, as when each of many targets is refused for the same reason.
-        if !self.diags.contains(&diag) {
+        // One cause, one message: the same at the same place, or the same of the host for each of many targets.
+        let known = self.diags.iter().any(|d| {
+            *d == diag
+                || d.code == diag.code
+                    && d.labels.is_empty()
+                    && diag.labels.is_empty()
+                    && d.notes == diag.notes
+        });
+        if !known {
             self.diags.push(diag);
         }
     }
 
     /// Warnings when there was no error, else everything.
-    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+        for (span, skipped) in std::mem::take(&mut self.skipped) {
+            let total = self.patterns.get(&span).copied().unwrap_or(0);
+            if skipped.len() >= total && self.missing == MissingProbes::Error {
+                // A pattern that only matches what cannot be traced: as if each had been named.
+                let diags = skipped.into_iter().map(|(_, diag)| with_hint(diag));
+                self.diags.extend(diags);
+            } else {
+                self.diags.push(pattern_warning(span, total, &skipped));
+            }
+        }
         let (errors, warnings): (Vec<_>, Vec<_>) = self
             .diags
             .into_iter()
@@ -122,6 +158,30 @@ impl Report {
     }
 }
 
+fn with_hint(diag: Diagnostic) -> Diagnostic {
+    diag.help("to go on without it: `config = { missing_probes = warn }`, or --missing-probes warn")
+}
+
+/// One warning for all targets of a pattern that are left out.
+fn pattern_warning(span: (u32, u32), total: usize, skipped: &[(String, Diagnostic)]) -> Diagnostic {
+    let count = skipped.len();
+    let (are, targets) = match count {
+        1 => ("is", "target"),
+        _ => ("are", "targets"),
+    };
+    let message = format!("{count} of {total} targets of this pattern {are} skipped");
+    let mut diag = Diagnostic::warning(codes::MISSING_TARGET, Span::new(span.0, span.1), message)
+        .label(format!("{targets} that cannot be attached"));
+    for (probe, reason) in skipped.iter().take(MAX_SHOWN) {
+        let why = reason.notes.first().unwrap_or(&reason.message);
+        diag = diag.note(format!("`{probe}`: {why}"));
+    }
+    if count > MAX_SHOWN {
+        diag = diag.note(format!("and {} more", count - MAX_SHOWN));
+    }
+    diag
+}
+
 /// What a target is called in a sentence.
 fn subject(attach: &Attach) -> String {
     match attach {
@@ -135,10 +195,10 @@ fn subject(attach: &Attach) -> String {
     }
 }
 
-fn describe(target: &Target, problem: Problem) -> (Code, Diagnostic) {
+fn describe(target: &Target, problem: Problem) -> Diagnostic {
     let span = Span::new(target.span.0, target.span.1);
     let what = subject(&target.attach);
-    let diag = match problem {
+    match problem {
         Problem::Missing(similar) => {
             let text = format!("this kernel has no {what}");
             let diag = Diagnostic::error(codes::NO_SUCH_TARGET, span, text);
@@ -183,6 +243,5 @@ fn describe(target: &Target, problem: Problem) -> (Code, Diagnostic) {
             let text = format!("`{}` cannot be attached", target.probe);
             Diagnostic::error(codes::KERNEL_REFUSED, span, text).note(error.to_string())
         }
-    };
-    (diag.code, diag)
+    }
 }

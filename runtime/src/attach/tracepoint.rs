@@ -26,6 +26,7 @@ pub(super) fn attach(
     let results = parallel::each(&program.targets, stop, |target| {
         attach_one(program, target, fd)
     });
+    let allowed = results.iter().flatten().any(Result::is_ok);
     for (target, result) in program.targets.iter().zip(results) {
         match result {
             None => {}
@@ -35,6 +36,11 @@ pub(super) fn attach(
             }
             Some(Err(Failure::Host(diag))) => report.host(*diag),
             Some(Err(Failure::Missing)) => report.problem(target, Problem::Missing(Vec::new())),
+            // Some tracepoints (`irq_vectors:irq_work_exit`) would be hit by tracing itself.
+            Some(Err(Failure::Sys(e))) if allowed && e.is(&[libc::EPERM]) => {
+                let why = format!("{e}: the kernel forbids it for this one");
+                report.problem(target, Problem::NotTraceable(why));
+            }
             Some(Err(Failure::Sys(error))) => report.problem(target, Problem::Refused(error)),
         }
     }

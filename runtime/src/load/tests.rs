@@ -406,6 +406,38 @@ fn a_missing_target_is_skipped_on_request() {
 }
 
 #[test]
+fn what_a_wildcard_matches_and_cannot_be_attached_is_left_out() {
+    if !root() {
+        return;
+    }
+    let elf = |events: &[&str]| {
+        let mut pattern = tracepoint("sched_switch");
+        let first = pattern.targets[0].clone();
+        pattern.targets = events
+            .iter()
+            .map(|event| Target {
+                attach: tracepoint(event).targets[0].attach.clone(),
+                ..first.clone()
+            })
+            .collect();
+        let body = Asm::at("two();").count().exit();
+        object_of(MissingProbes::Error, vec![(pattern, body)], Vec::new())
+    };
+    let mut loaded = load(&elf(&["sched_switch", "nonsense"])).expect("loads");
+    let attached = loaded.attach(&NoFunctions, &no_stop).expect("goes on");
+    assert_eq!(attached, Attached::All(1));
+    let warnings = loaded.take_warnings();
+    let [warning] = warnings.as_slice() else {
+        panic!("one warning, not {warnings:?}");
+    };
+    assert_eq!(warning.message, "1 of 2 targets of this pattern is skipped");
+    let mut loaded = load(&elf(&["nonsense", "nonsense2"])).expect("loads");
+    let problems = loaded.attach(&NoFunctions, &no_stop).expect_err("nothing");
+    assert_eq!(problems.len(), 2);
+    assert_eq!(problems[0].code, codes::NO_SUCH_TARGET);
+}
+
+#[test]
 fn a_stop_while_attaching_detaches_everything() {
     if !root() {
         return;
