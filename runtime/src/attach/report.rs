@@ -119,7 +119,7 @@ impl Report {
                 || d.code == diag.code
                     && d.labels.is_empty()
                     && diag.labels.is_empty()
-                    && d.notes == diag.notes
+                    && d.help == diag.help
         });
         if !known {
             self.diags.push(diag);
@@ -236,7 +236,15 @@ fn describe(target: &Target, problem: Problem) -> Diagnostic {
             Diagnostic::error(codes::NO_SUCH_TARGET, span, text)
                 .help("`kprobe` and `kretprobe` work without type information")
         }
-        Problem::Refused(error) if error.is(&[libc::EPERM, libc::EACCES]) => {
+        Problem::Refused(error)
+            if error.is(&[
+                libc::EPERM,
+                libc::EACCES,
+                libc::EMFILE,
+                libc::ENFILE,
+                libc::ENOMEM,
+            ]) =>
+        {
             privilege::refused(&format!("attach `{}`", target.probe), &error)
         }
         Problem::Refused(error) => {
