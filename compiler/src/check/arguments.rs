@@ -41,7 +41,7 @@ fn names(c: &Checker<'_>) -> Vec<String> {
             .filter(|n| !n.is_empty())
             .collect(),
         Source::Tracepoint(t) => t.fields.iter().map(|f| f.name.clone()).collect(),
-        Source::None | Source::Unknown => Vec::new(),
+        Source::None | Source::Unknown | Source::Missing => Vec::new(),
     }
 }
 
@@ -70,6 +70,7 @@ pub(crate) fn named(c: &mut Checker<'_>, field: &ast::Ident, span: Span) -> Opti
             };
             parameter(c, &p, position, field, span)
         }
+        Source::Missing => None,
         Source::Unknown | Source::None => {
             let name = c.target_name().to_string();
             let message = format!("BTF does not describe the arguments of `{name}`");

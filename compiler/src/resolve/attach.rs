@@ -30,14 +30,25 @@ const ELSEWHERE: [(&str, &[&str]); 12] = [
     ("bench", &[]),
 ];
 
-/// Resolves all attach points of a probe. Empty after reporting an error, or when all targets were skipped.
+/// Resolves all attach points of a probe. Empty when all targets were skipped. When none is left after an error there is a group
+/// without targets, so that the mistakes of the body are told in the same run.
 pub(crate) fn probe(r: &mut Resolver<'_>, probe: &ast::Probe) -> Vec<Group> {
     let uses = Uses::of(probe);
     let mut all: Vec<(&'static ProbeKind, Found)> = Vec::new();
+    let mut first_kind = None;
     for point in &probe.attach_points {
         if let Some((kind, found)) = attach_point(r, point) {
+            first_kind = first_kind.or(Some(kind));
             all.extend(found.into_iter().map(|f| (kind, f)));
         }
+    }
+    if let (true, Some(kind), Err(_)) = (all.is_empty(), first_kind, r.sink.check()) {
+        return vec![Group {
+            kind,
+            targets: Vec::new(),
+            source: Source::Missing,
+            user_arguments: false,
+        }];
     }
     let count = all.len();
     if count > r.max_probes as usize {
@@ -150,7 +161,7 @@ fn place(source: &Source, name: &str) -> Option<Place> {
             .iter()
             .find(|f| f.name == name)
             .map(|f| Place::Field(f.offset, f.size, f.c_type.clone(), f.signed)),
-        Source::None | Source::Unknown => None,
+        Source::None | Source::Unknown | Source::Missing => None,
     }
 }
 

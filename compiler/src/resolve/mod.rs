@@ -32,6 +32,8 @@ pub(crate) enum Source {
     Prototype(Rc<Prototype>),
     /// BTF does not describe the function or event.
     Unknown,
+    /// There is no such function or event, which has been reported: nothing more is said about arguments.
+    Missing,
     /// The fields of a tracepoint's record.
     Tracepoint(Rc<Tracepoint>),
 }
@@ -41,7 +43,7 @@ pub(crate) enum Source {
 pub(crate) struct Group {
     /// The kind of all of them.
     pub(crate) kind: &'static ProbeKind,
-    /// At least one.
+    /// At least one, unless the source is `Missing`.
     pub(crate) targets: Vec<Target>,
     /// Describes what the body uses of their arguments; the same for all of them as far as that goes.
     pub(crate) source: Source,
