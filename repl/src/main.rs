@@ -18,7 +18,7 @@ use std::rc::Rc;
 use clap::Parser;
 use nettrace_compiler::pipeline::Stage;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
-use nettrace_runtime::host::LiveKernel;
+use nettrace_runtime::host::{HostFunctions, LiveKernel};
 use nettrace_runtime::list;
 use nettrace_runtime::signals::Signals;
 
@@ -110,7 +110,6 @@ fn run_what(args: &RunArgs) -> Result<Exit, Exit> {
         return run_script(&script, &args.compile, &args.run, &args.params, reporter);
     }
     let signals = block_signals(reporter)?;
-    let kernel = running(&args.compile, reporter)?;
     // A damaged object is reported by the loader; its messages then have no script to point into.
     let sources = nettrace_compiler::object::read(&bytes).map_or_else(
         |_| SourceMap::new(),
@@ -123,7 +122,7 @@ fn run_what(args: &RunArgs) -> Result<Exit, Exit> {
         },
     );
     let tracer = Tracer {
-        kernel: &kernel,
+        kernel: HostFunctions::new(args.compile.btf.as_deref()),
         signals,
         options: &args.run,
         reporter,
@@ -143,11 +142,13 @@ fn run_script(
     let kernel = running(compile, reporter)?;
     let options = compile::options(compile, params);
     let artifact = compile::compile(script, &kernel, &options, reporter)?;
+    // Its BTF would be in memory for as long as the script runs.
+    drop(kernel);
     if signals.stop_requested() {
         return Ok(Exit::Done);
     }
     let tracer = Tracer {
-        kernel: &kernel,
+        kernel: HostFunctions::new(compile.btf.as_deref()),
         signals,
         options: run,
         reporter,
@@ -325,7 +326,7 @@ fn described(
     })
 }
 
-/// The kernel to run on.
+/// The kernel to compile for and then to run on.
 fn running(options: &CompileOptions, reporter: Reporter) -> Result<LiveKernel, Exit> {
     let opened = match &options.btf {
         Some(vmlinux) => LiveKernel::with_btf(vmlinux),

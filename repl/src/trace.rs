@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use nettrace_grammar::diag::Severity;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
-use nettrace_runtime::host::LiveKernel;
+use nettrace_runtime::host::HostFunctions;
 use nettrace_runtime::load::{Attached, LoadOptions, Loaded};
 use nettrace_runtime::output::stream::Stream;
 use nettrace_runtime::output::text::TextSink;
@@ -22,7 +22,7 @@ use crate::report::{Exit, Reporter};
 /// What is needed to run a finished object.
 pub(crate) struct Tracer<'a> {
     /// The running kernel.
-    pub(crate) kernel: &'a LiveKernel,
+    pub(crate) kernel: HostFunctions,
     /// Blocked before anything else happened.
     pub(crate) signals: Rc<Signals>,
     /// From the command line.
@@ -41,7 +41,7 @@ impl Tracer<'_> {
         let load = LoadOptions {
             verifier_log: self.options.verbose,
         };
-        let mut loaded = match Loaded::load(elf, self.kernel, load) {
+        let mut loaded = match Loaded::load(elf, &self.kernel, load) {
             Ok(loaded) => loaded,
             Err(diags) => return self.refused(sources, diags),
         };
@@ -76,7 +76,7 @@ impl Tracer<'_> {
         session.drain(&mut loaded);
         if !session.has_exited() && !self.signals.stop_requested() {
             let stop = || self.signals.stop_requested();
-            match loaded.attach(self.kernel, &stop)? {
+            match loaded.attach(&self.kernel, &stop)? {
                 Attached::All(count) => {
                     self.warn(sources, &mut loaded);
                     session.attached(count);

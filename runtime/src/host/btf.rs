@@ -5,13 +5,13 @@
 //! Linux 6.16), and for files that somebody might cut while they are mapped, a copy in memory is.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::rc::Rc;
 
 use btf_rs::{Backend, Btf};
-use memmap2::Mmap;
+use memmap2::{MmapOptions, UncheckedAdvice};
 use nettrace_compiler::kernel::btf::Section;
 use nettrace_grammar::{Diagnostic, codes};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -36,8 +36,8 @@ pub(super) fn running() -> Result<Section, Box<Diagnostic>> {
         // Not mappable on this kernel.
         Err(_) => {}
     }
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    from_bytes(path, &bytes)
+    let copy = in_memory(&file).map_err(|error| unreadable(path, &error))?;
+    from_copy(path, &copy)
 }
 
 /// The section in a file of the user's.
@@ -45,7 +45,10 @@ pub(super) fn running() -> Result<Section, Box<Diagnostic>> {
 /// # Errors
 /// `FILE_ERROR` when it cannot be read, `NO_BTF` when it holds no BTF.
 pub(super) fn from_file(path: &Path) -> Result<Section, Box<Diagnostic>> {
-    from_bytes(path, &section_bytes(path)?)
+    let bytes = section_bytes(path)?;
+    let copy = in_memory(&*bytes).map_err(|error| unreadable(path, &error))?;
+    drop(bytes);
+    from_copy(path, &copy)
 }
 
 /// The bytes of the BTF section in a file, which is the section itself or an ELF file.
@@ -68,28 +71,38 @@ pub(super) fn section_bytes(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
     found.map_err(|why| not_understood(path, &why))
 }
 
-fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Section, Box<Diagnostic>> {
-    let copy = in_memory(bytes).map_err(|error| unreadable(path, &error))?;
-    match section(&copy).map_err(|error| unreadable(path, &error))? {
+fn from_copy(path: &Path, copy: &File) -> Result<Section, Box<Diagnostic>> {
+    match section(copy).map_err(|error| unreadable(path, &error))? {
         Ok(section) => Ok(section),
         Err(why) => Err(not_understood(path, &why)),
     }
 }
 
-/// A file without a name that holds these bytes.
-fn in_memory(bytes: &[u8]) -> io::Result<File> {
+/// A file without a name that holds these bytes. They go through a small buffer, so that they are in memory only once.
+fn in_memory(mut source: impl Read) -> io::Result<File> {
     let mut file = File::from(memfd_create(c"nettrace-btf", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all(bytes)?;
-    Ok(file)
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return Ok(file),
+            Ok(read) => file.write_all(buffer.get(..read).unwrap_or_default())?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Maps a file twice, once for the name index and once for btf-rs, which opens a path; both share the pages. The outer error is
 /// that of mapping.
 fn section(file: &File) -> io::Result<Result<Section, String>> {
     // SAFETY: the file is the kernel's own, which never changes, or a copy that only this process knows.
-    let map = unsafe { Mmap::map(file)? };
+    // Private: the kernel refuses to share its own.
+    let map = Rc::new(unsafe { MmapOptions::new().map_copy_read_only(file)? });
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let section = Section::vmlinux(Rc::new(map), |_| {
+    let section = Section::vmlinux(map.clone(), |_| {
+        // What the walk over all types has touched counts as our memory until it is given back; lookups need little of it.
+        // SAFETY: the pages of a read-only mapping come back unchanged when they are touched again.
+        let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
         Btf::from_file_with_backend(&path, Backend::Mmap)
     });
     Ok(section.map_err(|error| error.to_string()))

@@ -6,6 +6,7 @@
 //!
 //! A description from files knows only what BTF says: it never looks at this machine's tracefs, symbols or modules.
 
+mod attaching;
 mod btf;
 mod described;
 mod functions;
@@ -27,6 +28,7 @@ use nettrace_grammar::Diagnostic;
 use crate::attach::{BtfFunction, KernelFunctions};
 use functions::{Functions, Place};
 
+pub use attaching::HostFunctions;
 pub use described::DescribedKernel;
 
 /// The PMU through which kprobes attach; there is none without CONFIG_KPROBES.
