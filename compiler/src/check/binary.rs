@@ -253,6 +253,7 @@ impl Checker<'_> {
             && x != y
             && x != Types::VOID
             && y != Types::VOID
+            && !self.same_target(a.ty, b.ty)
         {
             let (x, y) = (self.show(a.ty), self.show(b.ty));
             let message = format!("this compares pointers to different types: {x} and {y}");
@@ -336,7 +337,7 @@ impl Checker<'_> {
                 | Type::Mac
         );
         let (left, right) = (self.inferred(&a), self.inferred(&b));
-        let joined = infer::promote(self.types, &left, &right).filter(|_| comparable);
+        let joined = self.join(&left, &right).filter(|_| comparable);
         let Some(joined) = joined else {
             let (left, right) = (self.describe(a.ty), self.describe(b.ty));
             self.report(

@@ -225,7 +225,7 @@ impl Checker<'_> {
             return Some(self.convert(value, to));
         }
         let (a, b) = (infer::Inferred::fixed(to), self.inferred(&value));
-        match infer::promote(self.types, &a, &b) {
+        match self.join(&a, &b) {
             Some(joined) if joined.ty == to => Some(self.convert(value, to)),
             _ => {
                 self.other_type(what, value.ty, to, span, declared);

@@ -4,7 +4,6 @@ use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::convert::int;
 use super::fold;
-use super::infer;
 use super::{CallSite, Checker};
 use crate::builtins;
 use crate::kernel::similar;
@@ -194,7 +193,7 @@ impl Checker<'_> {
     fn arms(&mut self, a: Expr, b: Expr, span: Span) -> Option<(Expr, Expr)> {
         let (a, b) = (self.local_value(a)?, self.local_value(b)?);
         let (left, right) = (self.inferred(&a), self.inferred(&b));
-        let Some(joined) = infer::promote(self.types, &left, &right) else {
+        let Some(joined) = self.join(&left, &right) else {
             let (left, right) = (self.describe(a.ty), self.describe(b.ty));
             self.report(
                 Diagnostic::error(

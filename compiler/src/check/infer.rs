@@ -6,7 +6,7 @@
 use super::Checker;
 use super::state::Stored;
 use crate::typed::{Expr, ExprKind};
-use crate::types::{Ty, Type, Types};
+use crate::types::{Ty, Type, Types, members};
 
 /// Whether the sign of an integer is still open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,36 @@ impl Checker<'_> {
             ty: value.ty,
             flex: self.flex(value),
         }
+    }
+
+    /// The type that holds values of both, if there is one. A struct that vmlinux and a module both describe is one struct.
+    pub(super) fn join(&mut self, a: &Inferred, b: &Inferred) -> Option<Inferred> {
+        let joined = promote(self.types, a, b);
+        joined.or_else(|| self.same_target(a.ty, b.ty).then(|| Inferred::fixed(a.ty)))
+    }
+
+    /// Whether two pointers lead to structs of the same name and size in the same memory.
+    pub(super) fn same_target(&self, a: Ty, b: Ty) -> bool {
+        match (self.types.get(a), self.types.get(b)) {
+            (Type::Pointer { to: a, space: x }, Type::Pointer { to: b, space: y }) if x == y => {
+                a == b || self.same_target(*a, *b) || self.same_record(*a, *b)
+            }
+            _ => false,
+        }
+    }
+
+    fn same_record(&self, a: Ty, b: Ty) -> bool {
+        let (Type::Record(x), Type::Record(y)) = (self.types.get(a), self.types.get(b)) else {
+            return false;
+        };
+        let found = (
+            members::definition(self.kernel, *x),
+            members::definition(self.kernel, *y),
+        );
+        let (Some((_, x)), Some((_, y))) = found else {
+            return false;
+        };
+        !x.name.is_empty() && x.name == y.name && x.union == y.union && x.size == y.size
     }
 
     /// A variable or map that holds nothing but literals is as open as they are.

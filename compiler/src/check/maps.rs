@@ -2,7 +2,6 @@
 
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
-use super::infer;
 use super::state::{Shape, Stored};
 use super::{CallSite, Checker};
 use crate::kernel::similar;
@@ -149,7 +148,7 @@ impl Checker<'_> {
         let old = self.maps.maps[id].key.clone();
         let joined = match &old {
             None => Some(new),
-            Some(old) => infer::promote(self.types, old, &new),
+            Some(old) => self.join(old, &new),
         };
         let Some(joined) = joined else {
             let (name, first) = (self.maps.maps[id].name.clone(), self.maps.maps[id].span);
@@ -259,7 +258,7 @@ impl Checker<'_> {
         let new = self.inferred(&value);
         let joined = match self.maps.maps[id].value.clone() {
             None => Some(new),
-            Some(Stored::Plain(old)) => match infer::promote(self.types, &old, &new) {
+            Some(Stored::Plain(old)) => match self.join(&old, &new) {
                 Some(joined) => Some(joined),
                 None => {
                     let what = format!("@{}", self.maps.maps[id].name);

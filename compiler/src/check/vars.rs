@@ -5,7 +5,7 @@
 
 use nettrace_grammar::{Diagnostic, Span, codes};
 
-use super::infer::{self, Inferred};
+use super::infer::Inferred;
 use super::state::VarState;
 use super::{Checker, var_id};
 use crate::index::Id;
@@ -136,7 +136,7 @@ impl Checker<'_> {
         }
         let joined = match &var.ty {
             None => Some(new.clone()),
-            Some(old) => infer::promote(self.types, old, &new),
+            Some(old) => self.join(old, &new),
         };
         let Some(joined) = joined else {
             let old = var.ty.as_ref().map_or(Types::POISON, |t| t.ty);

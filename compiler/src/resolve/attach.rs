@@ -123,8 +123,9 @@ fn key(r: &Resolver<'_>, kind: &'static ProbeKind, uses: &Uses, found: &Found) -
             .collect(),
         result,
         count,
-        // A struct by value moves the arguments behind it.
-        whole: (!uses.no_arguments() && by_value(r, &found.source)).then(|| found.source.clone()),
+        // A struct by value moves the arguments behind it; of raw arguments it matters which are pointers.
+        whole: (!uses.no_arguments() && (bounded && uses.raw || by_value(r, &found.source)))
+            .then(|| found.source.clone()),
         alone: (uses.probe && !cookies).then(|| found.target.probe.clone()),
         user_arguments: found.user_arguments && !uses.no_arguments(),
     }

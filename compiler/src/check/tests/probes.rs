@@ -174,6 +174,11 @@ fn arguments_by_name_and_number() {
         last("kretprobe:tcp_sendmsg { $x = retval; }"),
         "$x = (int32)ret:uint64"
     );
+    // A pointer that the verifier knows becomes a number by a cast.
+    assert_eq!(
+        last("fentry:tcp_sendmsg { $x = ~arg0; }"),
+        "$x = (18446744073709551615 ^ (uint64)slot0:struct sock *):uint64"
+    );
     assert_eq!(
         last("kprobe:tcp_sendmsg { $x = arg5; }"),
         "$x = reg5:uint64"

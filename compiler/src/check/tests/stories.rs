@@ -1,6 +1,9 @@
 //! The scripts of the stories, whole.
 
-use super::typed;
+use super::{typed, typed_with};
+use crate::artifact::MissingProbes;
+use crate::check::Options;
+use crate::kernel::fixture::kernels;
 
 const CONNTRACK: &str = r#"#include <linux/socket.h>
 #include <net/netfilter/nf_conntrack.h>
@@ -120,4 +123,55 @@ p0 kprobe:tcp_sendmsg {
         typed("kprobe:tcp_sendmsg { @sent[pid] = sum(args.size); }"),
         expected
     );
+}
+
+/// The first version of the conntrack script: two addresses of one union, each read on its own.
+const FIRST: &str = r#"kprobe:nf_ct_delete
+{
+    $ct = (struct nf_conn *)arg0;
+    $src_ip = $ct->tuplehash[0].tuple.src.u3.ip;
+    $dst_ip = $ct->tuplehash[0].tuple.dst.u3.ip;
+    printf("%s > %s\n", ntop($src_ip), ntop($dst_ip));
+}
+"#;
+
+#[test]
+fn every_story_on_every_kernel() {
+    let options = Options {
+        missing_probes: Some(MissingProbes::Warn),
+        ..Options::default()
+    };
+    for kernel in [
+        kernels::linux_6_1(),
+        kernels::linux_6_12(),
+        kernels::linux_7_2(),
+    ] {
+        for script in [CONNTRACK, FIRST, PREROUTING] {
+            let out = typed_with(script, &kernel, &options);
+            assert!(!out.contains("error["), "{out}");
+            // One program, also where a function is missing.
+            assert_eq!(out.matches("\np1 ").count(), 0, "{out}");
+        }
+    }
+}
+
+#[test]
+fn both_addresses_of_a_tuple() {
+    let out = typed(FIRST);
+    assert!(
+        out.contains("$src_ip = $ct->16[0].16.0.0.0:uint32"),
+        "{out}"
+    );
+    assert!(
+        out.contains("$dst_ip = $ct->16[0].16.20.0.0:uint32"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_struct_of_vmlinux_and_of_a_module_is_one() {
+    // On 7.2 both describe struct nf_conn: the cast finds vmlinux's, the argument has the module's.
+    let script = "kprobe:nf_ct_delete { $ct = (struct nf_conn *)arg0; if ($ct == args.ct) { $ct = args.ct; } @last = $ct; }";
+    let out = typed_with(script, &kernels::linux_7_2(), &Options::default());
+    assert!(out.starts_with("map @last: struct nf_conn *\n"), "{out}");
 }
