@@ -27,7 +27,6 @@ pub fn nettrace() -> Result<PathBuf> {
     step("building nettrace (release)");
     cargo(&[
         "build",
-        "--quiet",
         "--release",
         "--package",
         "nettrace",

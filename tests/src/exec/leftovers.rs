@@ -1,10 +1,10 @@
 //! What BPF objects and probe definitions the kernel holds.
 //!
 //! In: the kernel, asked through bpf(2) and tracefs. Out: an [`Inventory`], and the difference of two:
-//! a tracer that has ended must have left nothing behind. On a machine with other BPF users their new
-//! objects would be seen too; they are given time to go away.
+//! a tracer that has ended must have left nothing behind.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,22 +59,89 @@ impl Inventory {
         Ok(Self { items })
     }
 
-    /// What exists now and did not in `self`, described for people. Waits up to `patience` for it to go
-    /// away, because the kernel frees objects some time after the last user has closed them.
+    /// What has come since `self` was taken and stays, described for people: it neither goes away within
+    /// `patience` (the kernel frees objects some time after the last user has closed them) nor belongs to
+    /// a process that still runs (on a machine where others trace too).
     ///
     /// # Errors
     /// Those of [`Inventory::take`].
     pub fn what_is_new(&self, patience: Duration) -> Result<Vec<String>> {
         let until = Instant::now() + patience;
-        loop {
+        let mut left: BTreeSet<Item> = Self::take()?
+            .items
+            .difference(&self.items)
+            .cloned()
+            .collect();
+        while !left.is_empty() {
+            let held = held();
             let now = Self::take()?;
-            let new: Vec<&Item> = now.items.difference(&self.items).collect();
-            if new.is_empty() || Instant::now() >= until {
-                return Ok(new.into_iter().map(describe).collect());
+            left.retain(|item| now.items.contains(item) && !held.contains(item));
+            if Instant::now() >= until {
+                break;
             }
             thread::sleep(Duration::from_millis(20));
         }
+        Ok(left.iter().map(describe).collect())
     }
+}
+
+/// The objects that running processes hold: through descriptors, and the maps of programs held so.
+fn held() -> BTreeSet<Item> {
+    let mut held = BTreeSet::new();
+    for file in descriptors() {
+        let Ok(text) = std::fs::read_to_string(file) else {
+            continue;
+        };
+        for (kind, _) in KINDS {
+            // A link's description names its program too.
+            let field = format!("{kind}_id:");
+            let ids = text
+                .lines()
+                .filter_map(|line| line.strip_prefix(field.as_str())?.trim().parse().ok());
+            held.extend(ids.map(|id| Item::Object { kind, id }));
+        }
+    }
+    let programs: Vec<u32> = held
+        .iter()
+        .filter_map(|item| match item {
+            Item::Object { kind: "prog", id } => Some(*id),
+            _ => None,
+        })
+        .collect();
+    held.extend(
+        programs
+            .into_iter()
+            .flat_map(maps_of)
+            .map(|id| Item::Object { kind: "map", id }),
+    );
+    held
+}
+
+/// The files that describe open descriptors of all processes.
+fn descriptors() -> impl Iterator<Item = PathBuf> {
+    super::process::processes().into_iter().flat_map(|pid| {
+        let dir = std::fs::read_dir(format!("/proc/{pid}/fdinfo"));
+        dir.into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+    })
+}
+
+fn maps_of(program: u32) -> Vec<u32> {
+    let shown =
+        output(Command::new("bpftool").args(["-j", "prog", "show", "id", &program.to_string()]));
+    let Ok(shown) = shown.and_then(|text| Ok(serde_json::from_str::<serde_json::Value>(&text)?))
+    else {
+        return Vec::new();
+    };
+    let ids = shown
+        .get("map_ids")
+        .and_then(serde_json::Value::as_array)
+        .into_iter()
+        .flatten();
+    ids.filter_map(|id| u32::try_from(id.as_u64()?).ok())
+        .collect()
 }
 
 fn describe(item: &Item) -> String {
