@@ -64,6 +64,9 @@ fn run(cli: Cli) -> Exit {
     exit.unwrap_or_else(|exit| exit)
 }
 
+/// How object files begin.
+const OBJECT: &[u8] = b"\x7fELF";
+
 /// `nettrace FILE`, `-e PROG`, `-l PATTERN`, `--emit STAGE`.
 fn trace(args: &TraceArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args.compile.color);
@@ -76,7 +79,18 @@ fn trace(args: &TraceArgs) -> Result<Exit, Exit> {
             let params: Vec<String> = first.iter().chain(&args.params).cloned().collect();
             (Script::inline(program), params)
         }
-        (None, Some(path)) => (read(path, reporter)?, args.params.clone()),
+        (None, Some(path)) => {
+            // A pipe can be read only once; what comes out of one is a script.
+            let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file());
+            if is_file
+                && args.emit.is_none()
+                && let Ok(bytes) = script::read_file(Path::new(path))
+                && bytes.starts_with(OBJECT)
+            {
+                return run_object(&bytes, &args.compile, &args.run, reporter);
+            }
+            (read(path, reporter)?, args.params.clone())
+        }
         (None, None) => {
             let _ = cli::command().print_help();
             return Err(Exit::Mistake);
@@ -105,13 +119,23 @@ fn run_what(args: &RunArgs) -> Result<Exit, Exit> {
             return run_script(&script, &args.compile, &args.run, &args.params, reporter);
         }
     };
-    if !bytes.starts_with(b"\x7fELF") {
+    if !bytes.starts_with(OBJECT) {
         let script = Script::new(&args.what, &bytes);
         return run_script(&script, &args.compile, &args.run, &args.params, reporter);
     }
+    run_object(&bytes, &args.compile, &args.run, reporter)
+}
+
+/// Runs what `nettrace build` wrote.
+fn run_object(
+    bytes: &[u8],
+    compile: &CompileOptions,
+    run: &RunOptions,
+    reporter: Reporter,
+) -> Result<Exit, Exit> {
     let signals = block_signals(reporter)?;
     // A damaged object is reported by the loader; its messages then have no script to point into.
-    let sources = nettrace_compiler::object::read(&bytes).map_or_else(
+    let sources = nettrace_compiler::object::read(bytes).map_or_else(
         |_| SourceMap::new(),
         |plan| {
             let mut sources = SourceMap::new();
@@ -122,12 +146,12 @@ fn run_what(args: &RunArgs) -> Result<Exit, Exit> {
         },
     );
     let tracer = Tracer {
-        kernel: HostFunctions::new(args.compile.btf.as_deref()),
+        kernel: HostFunctions::new(compile.btf.as_deref()),
         signals,
-        options: &args.run,
+        options: run,
         reporter,
     };
-    Ok(tracer.run(&bytes, &sources))
+    Ok(tracer.run(bytes, &sources))
 }
 
 fn run_script(
