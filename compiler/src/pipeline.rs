@@ -91,7 +91,7 @@ pub fn compile(
 ) -> Compiled {
     let mut sink = Sink::new();
     let artifact = typed(sources, script, kernel, options, &mut sink)
-        .and_then(|program| object(&program, kernel, sources, &mut sink));
+        .and_then(|program| object(&program, kernel, options, sources, &mut sink));
     Compiled {
         artifact,
         diagnostics: sink.into_sorted(),
@@ -130,10 +130,11 @@ fn typed(
 fn object(
     program: &typed::Program,
     kernel: &dyn Kernel,
+    options: &Options,
     sources: &SourceMap,
     sink: &mut Sink,
 ) -> Option<Artifact> {
-    let finished = to_ir(program, kernel, sources).map_err(|bug| vec![bug]);
+    let finished = to_ir(program, kernel, options, sources).map_err(|bug| vec![bug]);
     let finished = finished.and_then(|lowered| {
         let codes = to_bytecode(&lowered.module)?;
         let functions = functions(&lowered.module, codes);
@@ -156,13 +157,14 @@ fn object(
 pub fn to_ir(
     program: &typed::Program,
     kernel: &dyn Kernel,
+    options: &Options,
     sources: &SourceMap,
 ) -> Result<Lowered, Diagnostic> {
     let texts = sources
         .files()
         .map(|(_, file)| (file.name.clone(), file.text.clone()))
         .collect();
-    let mut lowered = lower::lower(program, kernel, texts);
+    let mut lowered = lower::lower(program, kernel, options.reads, texts);
     verified("lower", &lowered.module, Fitness::Ir)?;
     optimise(&mut lowered.module)?;
     Ok(lowered)
@@ -279,7 +281,7 @@ pub fn emit_stage(
             Some(dump::ast(&parsed.script))
         }
         _ => typed(sources, script, kernel, options, &mut sink).and_then(|program| {
-            checked_stage(stage, &program, kernel, sources).map_or_else(
+            checked_stage(stage, &program, kernel, options, sources).map_or_else(
                 |errors| {
                     sink.extend(errors);
                     None
@@ -296,15 +298,18 @@ fn checked_stage(
     stage: Stage,
     program: &typed::Program,
     kernel: &dyn Kernel,
+    options: &Options,
     sources: &SourceMap,
 ) -> Result<String, Vec<Diagnostic>> {
     if stage == Stage::RawIr {
-        return Ok(lower::lower(program, kernel, Vec::new()).module.to_string());
+        return Ok(lower::lower(program, kernel, options.reads, Vec::new())
+            .module
+            .to_string());
     }
     if !matches!(stage, Stage::Ir | Stage::Asm) {
         return Ok(check::print(program, kernel));
     }
-    let lowered = to_ir(program, kernel, sources).map_err(|bug| vec![bug])?;
+    let lowered = to_ir(program, kernel, options, sources).map_err(|bug| vec![bug])?;
     if stage == Stage::Ir {
         return Ok(lowered.module.to_string());
     }

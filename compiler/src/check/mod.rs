@@ -56,6 +56,8 @@ pub struct Options {
     pub missing_probes: Option<MissingProbes>,
     /// Options of the config block from outside, name and value; they win over the script's.
     pub config: Vec<(String, String)>,
+    /// How the program follows pointers; see [`crate::lower::Reads`].
+    pub reads: crate::lower::Reads,
 }
 
 /// Messages about bodies beyond this many are dropped: nobody reads them.

@@ -6,6 +6,7 @@
 use super::{Base, Lower, Place};
 use crate::artifact::Layout;
 use crate::ir::{self, BinOp, Cond, Value};
+use crate::kernel::KernelTypeId;
 use crate::probes::ContextKind;
 use crate::typed::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty, Type};
@@ -79,14 +80,32 @@ impl Lower<'_> {
             _ => Space::Kernel,
         };
         let address = self.value(pointer);
-        let space = match space {
-            Space::User => ir::Space::User,
-            _ => match (self.typed.get(&address), self.ty(to)) {
-                (Some(known), Type::Record(id)) if known == id => ir::Space::KernelTyped,
-                _ => ir::Space::Kernel,
-            },
+        match (space, self.ty(to)) {
+            (Space::User, _) => Place::foreign(address, ir::Space::User, 0),
+            (_, Type::Record(id)) => self.struct_place(address, *id),
+            _ => Place::foreign(address, ir::Space::Kernel, 0),
+        }
+    }
+
+    /// A struct of the kernel behind a pointer, which is made one that the verifier knows where that is possible and wanted.
+    fn struct_place(&mut self, pointer: Value, id: KernelTypeId) -> Place {
+        if self.typed.get(&pointer) == Some(&id) {
+            return Place::foreign(pointer, ir::Space::KernelTyped, 0);
+        }
+        // The id must be one of vmlinux.
+        let Some(cast) = self.cast.filter(|_| id.module == 0) else {
+            return Place::foreign(pointer, ir::Space::Kernel, 0);
         };
-        Place::foreign(address, space, 0)
+        let known = match self.casts.get(&(pointer, id)) {
+            Some(known) => *known,
+            None => {
+                let type_id = self.b.iconst(i64::from(id.id));
+                self.b.kfunc(cast, &[pointer, type_id])
+            }
+        };
+        self.casts.insert((pointer, id), known);
+        self.note_struct(known, id);
+        Place::foreign(known, ir::Space::KernelTyped, 0)
     }
 
     fn element(&mut self, array: &Expr, index: &Expr, ty: Ty) -> Place {

@@ -316,8 +316,6 @@ impl Lower<'_> {
 
     fn bit_field(&mut self, base: &Expr, offset: u32, bits: Bits, ty: Ty) -> Value {
         let place = self.place_of(base).at(offset, u32::from(bits.bytes));
-        // The verifier's typed loads take whole members only.
-        let place = place.untyped();
         let mem = Mem::of(u32::from(bits.bytes), false).unwrap_or(Mem::U64);
         let raw = self.load(place, mem);
         let (shift, width) = (i64::from(bits.shift), i64::from(bits.width));

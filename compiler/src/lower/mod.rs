@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use crate::artifact::{Layout, Plan, ProgramId};
 use crate::index::IndexVec;
 use crate::ir::{self, FuncBuilder, FuncKind, Mem, Module};
-use crate::kernel::{Kernel, KernelTypeId};
+use crate::kernel::{Feature, Kernel, KernelTypeId};
 use crate::probes::ContextKind;
 use crate::typed::{Probe, Program, VarId};
 use crate::types::{Ty, Type};
@@ -56,14 +56,34 @@ pub struct Lowered {
     pub plan: Plan,
 }
 
+/// How pointers of unknown origin are followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reads {
+    /// By helpers, on every kernel.
+    #[default]
+    Helpers,
+    /// By plain loads where the kernel has `bpf_rdonly_cast` (6.2), which turns any number into a pointer to a struct of vmlinux.
+    /// A bad address reads as 0, as with helpers. The object then depends on the kernel's BTF ids.
+    Direct,
+}
+
 /// Lowers a whole script. `sources` are the names and texts that the plan keeps for messages.
-pub fn lower(program: &Program, kernel: &dyn Kernel, sources: Vec<(String, String)>) -> Lowered {
+pub fn lower(
+    program: &Program,
+    kernel: &dyn Kernel,
+    reads: Reads,
+    sources: Vec<(String, String)>,
+) -> Lowered {
+    let cast = match reads {
+        Reads::Direct if kernel.has(Feature::RdonlyCast) => kernel.kfunc("bpf_rdonly_cast"),
+        _ => None,
+    };
     let mut plans = Plans::new(program, kernel, sources);
     let mut module = Module::default();
     for probe in &program.probes {
         module
             .funcs
-            .push(Lower::new(program, kernel, probe, &mut plans).program());
+            .push(Lower::new(program, (kernel, cast), probe, &mut plans).program());
     }
     for func in plans.subprograms(program) {
         module.funcs.push(func);
@@ -94,6 +114,10 @@ pub struct Lower<'a> {
     gated: bool,
     /// Pointers whose BTF type the verifier knows, with the struct they point to.
     typed: HashMap<ir::Value, KernelTypeId>,
+    /// The BTF id of `bpf_rdonly_cast`, if it is to be used.
+    cast: Option<u32>,
+    /// Pointers that it has made on the way here.
+    casts: HashMap<(ir::Value, KernelTypeId), ir::Value>,
     /// Whether there may be such pointers at all. The verifier allows no arithmetic with them.
     known_pointers: bool,
 }
@@ -112,7 +136,7 @@ enum Home {
 impl<'a> Lower<'a> {
     fn new(
         program: &'a Program,
-        kernel: &'a dyn Kernel,
+        (kernel, cast): (&'a dyn Kernel, Option<u32>),
         probe: &'a Probe,
         plans: &'a mut Plans,
     ) -> Lower<'a> {
@@ -130,6 +154,8 @@ impl<'a> Lower<'a> {
             record: None,
             gated: plans.shared(),
             typed: HashMap::new(),
+            cast,
+            casts: HashMap::new(),
             known_pointers: matches!(
                 probe.kind.context,
                 ContextKind::Args | ContextKind::ArgsAndResult

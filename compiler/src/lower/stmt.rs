@@ -100,6 +100,7 @@ impl Lower<'_> {
     pub(super) fn arm(&mut self, block: BlockId, fill: impl FnOnce(&mut Self)) {
         let scratch = self.scratch;
         let record = self.record;
+        let casts = self.casts.clone();
         let span = self.b.span();
         self.b.seal_block(block);
         self.b.switch_to(block);
@@ -107,6 +108,7 @@ impl Lower<'_> {
         self.b.set_span(span);
         self.scratch = scratch;
         self.record = record;
+        self.casts = casts;
     }
 
     /// An expression for its effect.

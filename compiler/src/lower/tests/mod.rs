@@ -15,7 +15,7 @@ mod world;
 use nettrace_grammar::{Sink, SourceMap, parse, render};
 
 use self::world::World;
-use super::{Lowered, lower};
+use super::{Lowered, Reads, lower};
 use crate::artifact::{CONTROL_ENABLED, Plan};
 use crate::check::{Options, check};
 use crate::index::IndexVec;
@@ -88,6 +88,11 @@ impl Machine {
 /// A script as IR, before the optimiser.
 #[track_caller]
 fn lowered(script: &str, kernel: &FixtureKernel) -> Lowered {
+    lowered_with(script, kernel, Reads::Helpers)
+}
+
+#[track_caller]
+fn lowered_with(script: &str, kernel: &FixtureKernel, reads: Reads) -> Lowered {
     let mut sources = SourceMap::new();
     let file = sources.add("test.nt", script);
     let parsed = parse(&sources, file);
@@ -96,7 +101,7 @@ fn lowered(script: &str, kernel: &FixtureKernel) -> Lowered {
     let program = check(&parsed.script, kernel, &Options::default(), &mut sink);
     let messages = render::render(&sources, sink.diagnostics(), false);
     match program {
-        Ok(program) => lower(&program, kernel, Vec::new()),
+        Ok(program) => lower(&program, kernel, reads, Vec::new()),
         Err(_) => panic!("{messages}"),
     }
 }
@@ -104,8 +109,13 @@ fn lowered(script: &str, kernel: &FixtureKernel) -> Lowered {
 /// Plays a scenario in all three ways and gives what is left.
 #[track_caller]
 fn play(script: &str, scenario: impl Fn(&mut Machine)) -> String {
+    play_with(script, Reads::Helpers, scenario)
+}
+
+#[track_caller]
+fn play_with(script: &str, reads: Reads, scenario: impl Fn(&mut Machine)) -> String {
     let kernel = kernels::linux_6_12();
-    let raw = lowered(script, &kernel);
+    let raw = lowered_with(script, &kernel, reads);
     let mut module = raw.module.clone();
     if let Err(bug) = pipeline::optimise(&mut module) {
         panic!("{}\n{}", bug.message, raw.module);

@@ -88,7 +88,7 @@ fn compare(script: &str, args: &[u64]) -> Option<()> {
     )
     .ok()?;
     let expected = Reference::run(&program, args);
-    let raw = lower::lower(&program, &kernel, Vec::new());
+    let raw = lower::lower(&program, &kernel, Default::default(), Vec::new());
     let mut module = raw.module.clone();
     pipeline::optimise(&mut module).expect("the passes keep the contract");
     let codes = bpf::emit_module(&module).expect("the script fits");

@@ -1,8 +1,10 @@
 //! The published scripts against objects in memory.
 
-use super::{lowered, play, shows};
+use super::{Machine, lowered, lowered_with, play, play_with, shows};
+use crate::kernel::fixture::FixtureKernel;
 use crate::kernel::fixture::kernels;
 use crate::kernel::{Kernel, KernelType, TypeKind};
+use crate::lower::Reads;
 use crate::{bpf, pipeline};
 
 const DELETE: &str = r#"
@@ -100,4 +102,25 @@ fn memory_that_cannot_be_read_is_zero() {
         },
     );
     shows(&outcome, "print 0");
+}
+
+/// With `bpf_rdonly_cast` fields are loaded; only the struct variable is still copied by a helper. The same comes out.
+#[test]
+fn the_conntrack_script_can_read_directly() {
+    let count = |kernel: &FixtureKernel, what: &str| {
+        let mut module = lowered_with(DELETE, kernel, Reads::Direct).module;
+        pipeline::optimise(&mut module).expect("no bug");
+        module.to_string().matches(what).count()
+    };
+    assert_eq!(count(&kernels::linux_6_12(), "probe_read"), 1);
+    assert_eq!(count(&kernels::linux_6_12(), "kfunc"), 1);
+    assert_eq!(count(&kernels::linux_6_1(), "kfunc"), 0, "6.1 has none");
+    let scenario = |machine: &mut Machine| {
+        let object = machine.object(&connection(2, [172, 17, 0, 2]));
+        machine.call(0, &[object]);
+    };
+    assert_eq!(
+        play_with(DELETE, Reads::Direct, scenario),
+        play(DELETE, scenario)
+    );
 }
