@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
+use memchr::{memchr, memmem, memrchr};
+
 use crate::symbols::kernel::KALLSYMS;
 use crate::tracefs;
 
@@ -27,6 +29,10 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Functions {
     blacklist: OnceCell<HashSet<String>>,
+    /// The text of kallsyms: a wildcard may ask for many names.
+    symbols: OnceCell<Vec<u8>>,
+    /// Names in `available_filter_functions`; `None` when it cannot be read.
+    listed: OnceCell<Option<HashSet<String>>>,
 }
 
 impl Functions {
@@ -42,37 +48,54 @@ impl Functions {
         };
         self.blacklist.get_or_init(read).contains(name)
     }
-}
 
-/// Places of a function in kallsyms, ascending.
-pub(super) fn places(name: &str) -> Vec<Place> {
-    let Ok(file) = File::open(KALLSYMS) else {
-        return Vec::new();
-    };
-    places_in(BufReader::with_capacity(1 << 16, file), name)
-}
-
-fn places_in(mut source: impl BufRead, name: &str) -> Vec<Place> {
-    let mut places = Vec::new();
-    let mut line = Vec::new();
-    while read_line(&mut source, &mut line) {
-        // `ffffffffc0a01230 t nf_ct_delete\t[nf_conntrack]`
-        let Ok(text) = std::str::from_utf8(&line) else {
-            continue;
-        };
-        let mut words = text.split_ascii_whitespace();
-        let (Some(address), Some(kind), Some(symbol)) = (words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
-        if symbol == name && matches!(kind, "t" | "T" | "w" | "W") {
-            let module = words.next().map(|m| m.trim_matches(['[', ']']).to_string());
-            let address = u64::from_str_radix(address, 16).unwrap_or(0);
-            places.push(Place { address, module });
-        }
+    /// Places of a function in kallsyms, ascending.
+    pub(super) fn places(&self, name: &str) -> Vec<Place> {
+        let read = || std::fs::read(KALLSYMS).unwrap_or_default();
+        places_in(self.symbols.get_or_init(read), name)
     }
+
+    /// Whether ftrace can trace a function of this name; `None` when that is not known.
+    pub(super) fn is_listed(&self, name: &str) -> Option<bool> {
+        let read = || {
+            let mut names = HashSet::new();
+            let known = each_traceable(&mut |name, _| {
+                names.insert(name.to_string());
+            });
+            known.then_some(names)
+        };
+        self.listed
+            .get_or_init(read)
+            .as_ref()
+            .map(|names| names.contains(name))
+    }
+}
+
+fn places_in(text: &[u8], name: &str) -> Vec<Place> {
+    let needle = format!(" {name}");
+    let mut places: Vec<Place> = memmem::find_iter(text, &needle)
+        .filter_map(|at| {
+            let (before, after) = text.split_at_checked(at)?;
+            let start = memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+            let end = memchr(b'\n', after).map_or(text.len(), |newline| at + newline);
+            place(text.get(start..end)?, name)
+        })
+        .collect();
     places.sort_by_key(|p| p.address);
     places
+}
+
+/// `ffffffffc0a01230 t nf_ct_delete\t[nf_conntrack]`, if it is a function of this name.
+fn place(line: &[u8], name: &str) -> Option<Place> {
+    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let (address, kind, symbol) = (words.next()?, words.next()?, words.next()?);
+    if symbol != name || !matches!(kind, "t" | "T" | "w" | "W") {
+        return None;
+    }
+    Some(Place {
+        address: u64::from_str_radix(address, 16).unwrap_or(0),
+        module: words.next().map(|m| m.trim_matches(['[', ']']).to_string()),
+    })
 }
 
 /// Calls back with name and module of every function that ftrace can trace; `false` when that is not known.

@@ -70,7 +70,7 @@ impl LiveKernel {
     }
 
     fn function_places(&self, name: &str, module: Option<&str>) -> Vec<Place> {
-        let mut places = functions::places(name);
+        let mut places = self.functions.places(name);
         places.retain(|p| module.is_none_or(|m| m == p.module.as_deref().unwrap_or("vmlinux")));
         places
     }
@@ -316,10 +316,10 @@ impl KernelFunctions for LiveKernel {
                 ),
             });
         }
-        let listed = functions::traceable(&|name, _| name == symbol)?;
-        listed
-            .is_empty()
-            .then(|| "marked `notrace`, or too short to be traced".to_string())
+        match self.functions.is_listed(symbol)? {
+            true => None,
+            false => Some("marked `notrace`, or too short to be traced".to_string()),
+        }
     }
 
     fn similar(&self, symbol: &str) -> Vec<String> {
