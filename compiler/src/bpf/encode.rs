@@ -115,15 +115,6 @@ impl Encoder<'_> {
                 let (base, off) = self.address(base, off);
                 self.push(Insn::store(size, base, off, src.machine()));
             }
-            MOp::StoreImm {
-                size,
-                base,
-                off,
-                imm,
-            } => {
-                let (base, off) = self.address(base, off);
-                self.push(Insn::store_imm(size, base, off, imm));
-            }
             MOp::AtomicAdd {
                 size,
                 base,

@@ -156,13 +156,6 @@ pub(crate) enum MOp {
         off: i32,
         src: VReg,
     },
-    /// `*(size *)(base + off) = imm`
-    StoreImm {
-        size: Size,
-        base: Base,
-        off: i32,
-        imm: i32,
-    },
     /// `lock *(size *)(base + off) += src`; with `fetch`, `src` becomes the old value.
     AtomicAdd {
         size: Size,
@@ -283,11 +276,6 @@ impl MOp {
                 }
                 f(src, Role::Use);
             }
-            MOp::StoreImm { base, .. } => {
-                if let Base::Reg(base) = base {
-                    f(base, Role::Use);
-                }
-            }
             MOp::AtomicAdd {
                 base, src, fetch, ..
             } => {
@@ -316,10 +304,9 @@ impl MOp {
     /// What its address counts from, if it has one.
     pub(crate) fn base(&self) -> Option<Base> {
         match self {
-            MOp::Load { base, .. }
-            | MOp::Store { base, .. }
-            | MOp::StoreImm { base, .. }
-            | MOp::AtomicAdd { base, .. } => Some(*base),
+            MOp::Load { base, .. } | MOp::Store { base, .. } | MOp::AtomicAdd { base, .. } => {
+                Some(*base)
+            }
             _ => None,
         }
     }

@@ -53,31 +53,29 @@ impl Select<'_> {
         }
     }
 
+    /// A constant goes through a register: eBPF has stores of constants, but objdump before LLVM 18 cannot read them.
     pub(super) fn store(&mut self, mem: Mem, ptr: Value, off: i32, value: Value) {
         let size = size(mem);
         let value = self.peel_extensions(mem, value);
-        let imm = match self.constant(value) {
-            Some(n) if mem.bytes() < 8 => Some(n as i32),
-            _ => self.small(value),
-        };
         let (base, off) = self.address(ptr, off, mem.bytes());
-        match imm {
-            Some(imm) => self.emit(MOp::StoreImm {
-                size,
-                base,
-                off,
-                imm,
-            }),
-            None => {
-                let src = self.reg(value);
-                self.emit(MOp::Store {
-                    size,
-                    base,
-                    off,
-                    src,
-                });
-            }
-        }
+        let src = match self.constant(value) {
+            // What a narrow store cuts off need not be made.
+            Some(n) if mem.bytes() < 8 => self.constant_reg(i64::from(n as i32)),
+            _ => self.reg(value),
+        };
+        self.emit(MOp::Store {
+            size,
+            base,
+            off,
+            src,
+        });
+    }
+
+    fn constant_reg(&mut self, n: i64) -> VReg {
+        let dst = self.fresh();
+        let known = Known::Imm(n);
+        self.emit(MOp::Def { dst, known });
+        dst
     }
 
     /// What a narrow store cuts off need not be computed.
@@ -126,12 +124,13 @@ impl Select<'_> {
         let (base, start) = self.address(ptr, off, bytes);
         // Whoever hands out eBPF memory aligns it to 8, so the offset tells the alignment.
         let align = self.alignment(base).unwrap_or(8);
+        let src = self.constant_reg(0);
         for (at, size) in pieces(start, bytes, align) {
-            self.emit(MOp::StoreImm {
+            self.emit(MOp::Store {
                 size,
                 base,
                 off: start + at as i32,
-                imm: 0,
+                src,
             });
         }
     }
