@@ -42,7 +42,7 @@ impl Lower<'_> {
                 continue;
             }
             let layout = self.layout(var.ty);
-            let (size, align) = (layout.size(), layout.align());
+            let (size, align) = (layout.size(), slot_align(layout.size(), layout.align()));
             let record = matches!(self.ty(var.ty), Type::Record(_));
             let small = size <= if record { SMALL_RECORD } else { SMALL };
             let home = if small && self.temps.stack + size <= STACK_BUDGET {
@@ -80,6 +80,7 @@ impl Lower<'_> {
         if size > SMALL {
             return self.scratch_temp(size);
         }
+        let align = slot_align(size, align);
         let known = self
             .temps
             .free
@@ -138,5 +139,14 @@ impl Lower<'_> {
         self.b.switch_to(found);
         self.scratch = Some(region);
         region
+    }
+}
+
+/// The alignment of a stack slot: as wide as its size allows, so that strings can be handled in words.
+fn slot_align(size: u32, align: u32) -> u32 {
+    match size {
+        8.. => 8,
+        4.. => align.max(4),
+        _ => align,
     }
 }

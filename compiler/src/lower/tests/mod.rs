@@ -4,6 +4,7 @@
 //! must leave the same behind; that is what these tests show, and the text they compare with says what it should be.
 
 mod arithmetic;
+mod golden;
 mod maps;
 mod output;
 mod random;
