@@ -79,6 +79,8 @@ pub fn run(kernels: &[Series]) -> Result<()> {
         extra: Some(PEERS.set_up(&cache)?),
     };
     let kernels = setup::set_up(&cache, kernels)?;
+    // Measuring takes minutes; others need not wait for the cache meanwhile.
+    drop(cache);
     println!("| kernel | figure | nettrace | bpftrace | ratio |");
     println!("|---|---|---|---|---|");
     for kernel in &kernels {
