@@ -171,7 +171,7 @@ pub(crate) struct RunOptions {
     /// Keep quiet about what was attached
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
-    /// Show more: arguments with -l, the verifier's log and timings otherwise
+    /// Show more: arguments with -l, else the verifier's whole log when it refuses a program
     #[arg(short = 'v', long)]
     pub(crate) verbose: bool,
     /// Load and verify the programs, attach nothing
