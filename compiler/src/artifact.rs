@@ -60,6 +60,9 @@ pub struct Plan {
 /// Offset in the control map's value of the `u64` that is 1 while programs may record.
 pub const CONTROL_ENABLED: u32 = 0;
 
+/// The last byte of a string that did not fit where a program put it. UTF-8 text never holds this byte.
+pub const STRING_CUT: u8 = 0xff;
+
 /// Offset in the control map's value of the `u64` that `elapsed` counts from, nanoseconds of `CLOCK_BOOTTIME`; while it is 0 the
 /// first program that asks sets it.
 pub const CONTROL_START: u32 = 8;
@@ -421,7 +424,8 @@ pub struct Spec {
     pub width: u32,
     /// `.n`
     pub precision: Option<u32>,
-    /// Bytes of an integer after the length modifier: 1, 2, 4, 8.
+    /// Bytes of an integer after the length modifier: 1, 2, 4, 8. 0 without one: 4 bytes of a number that a signed integer of
+    /// 4 bytes holds, else 8.
     pub bytes: u8,
     /// Which conversion.
     pub conversion: Conversion,

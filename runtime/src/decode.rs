@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nettrace_compiler::artifact::{Field, Layout, StackMode};
+use nettrace_compiler::artifact::{Field, Layout, STRING_CUT, StackMode};
 
 /// Why bytes are not what their layout says: always a bug of nettrace or a damaged object file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +60,7 @@ pub enum Value<'a> {
     Text {
         /// The text; any bytes.
         bytes: &'a [u8],
-        /// There was no NUL: the text was cut off.
+        /// The text goes on where it came from.
         cut: bool,
     },
     /// Bytes of a buffer.
@@ -389,14 +389,15 @@ fn enumeration<'a>(
 }
 
 fn text(bytes: &[u8]) -> Value<'_> {
-    match bytes.iter().position(|&b| b == 0) {
-        Some(end) => Value::Text {
-            bytes: &bytes[..end],
-            cut: false,
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    match &bytes[..end] {
+        [text @ .., STRING_CUT] => Value::Text {
+            bytes: text,
+            cut: true,
         },
-        None => Value::Text {
-            bytes,
-            cut: !bytes.is_empty(),
+        text => Value::Text {
+            bytes: text,
+            cut: false,
         },
     }
 }

@@ -48,6 +48,7 @@ const AF_INET: i64 = 2;
 const AF_INET6: i64 = 10;
 
 /// Arguments: the address (a pointer); then, if given, the length as `uint64`. The type is `Str`, whose capacity is the limit.
+/// `Extra::Number`: the capacity, if what does not fit is cut off by the configuration and not by the script.
 fn check_str(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 1..=2)?;
     let first = site.args.first()?;
@@ -55,7 +56,8 @@ fn check_str(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         return Some(c.string(text, site.span));
     }
     let address = c.pointer(first, "str()");
-    let mut cap = c.limits.max_strlen;
+    let most = c.limits.max_strlen;
+    let mut cap = most;
     let mut args = Vec::new();
     match site.args.get(1) {
         // An array ends where it ends, with or without a NUL.
@@ -71,8 +73,8 @@ fn check_str(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
             match fold::constant(&length, c.types) {
                 Some(n) => {
                     let n = n as u64;
-                    if n >= u64::from(c.limits.max_strlen) {
-                        cut(c, arg, n, u64::from(c.limits.max_strlen) - 1);
+                    if n >= u64::from(most) {
+                        cut(c, arg, n, u64::from(most) - 1);
                     }
                     cap = u64::min(n.saturating_add(1), u64::from(cap)) as u32;
                 }
@@ -95,7 +97,12 @@ fn check_str(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     }
     args.insert(0, address);
     let ty = c.types.intern(Type::Str { cap: cap.max(1) });
-    Some(site.call(ty, args, Extra::None))
+    // A string that ends where the script or its type says is whole.
+    let extra = match cap == most {
+        true => Extra::Number(cap),
+        false => Extra::None,
+    };
+    Some(site.call(ty, args, extra))
 }
 
 /// Reports a value that lies in the script's own memory, where an address is wanted.
@@ -276,7 +283,8 @@ fn lower_str(l: &mut Lower<'_>, call: &Call, to: &Place) {
             l.offset(most, 1)
         }
     };
-    l.read_string_at(address, *to, size);
+    let marked = matches!(call.extra, Extra::Number(limit) if to.room >= limit);
+    l.read_string_at(address, *to, size, marked);
 }
 
 /// The length in four bytes, then so many bytes of memory.

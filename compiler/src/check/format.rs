@@ -1,7 +1,7 @@
 //! printf: a format string to pieces, and its arguments to what they ask for.
 //!
-//! `%[-][+][ ][#][0][width][.precision][hh|h|l|ll|j|z|t|L]conversion`. Integers without a length are printed in their own width, at
-//! least 32 bits: `%d` shows all of a 64-bit number.
+//! `%[-][+][ ][#][0][width][.precision][hh|h|l|ll|j|z|t|L]conversion`. Integers without a length are those of C, 32 bits wide;
+//! a number that 32 bits cannot hold is printed whole all the same, never cut.
 
 use nettrace_grammar::{Diagnostic, ast, codes};
 
@@ -135,7 +135,12 @@ fn argument(
                 return None;
             }
             if !sized {
-                spec.bytes = c.size_of(value.ty).map_or(8, |n| n.clamp(4, 8) as u8);
+                spec.bytes = match c.size_of(value.ty) {
+                    Some(..=4) => 4,
+                    // Whether `%x` of -1 has 8 or 16 digits depends on what 32 bits can hold.
+                    _ if matches!(c.types.get(value.ty), Type::Int { signed: true, .. }) => 0,
+                    _ => 8,
+                };
             }
             // Extended by the value's own sign: the conversion then looks at as many bytes as it wants.
             let wide = match c.is_int_like(value.ty) {

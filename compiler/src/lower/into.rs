@@ -6,7 +6,7 @@
 use super::{Base, Fill, Lower, Place};
 use crate::artifact::Layout;
 use crate::builtins::Lowering;
-use crate::ir::{Helper, Mem, Space, Value};
+use crate::ir::{Cond, Helper, Mem, Space, Value};
 use crate::typed::{Expr, ExprKind};
 use crate::types::{Ty, Type};
 
@@ -143,14 +143,25 @@ impl Lower<'_> {
                 _ => Space::Kernel,
             };
             let address = self.address(from);
-            let size = self.b.iconst(i64::from(size));
-            return self.read_string(to, size, address, space);
+            let most = self.b.iconst(i64::from(size));
+            let read = self.read_string(to, most, address, space);
+            // The helper ends an array that is full with a NUL; its last character is wanted as well.
+            return self.when_full(read, size, |lower| {
+                let last = Place::foreign(address, space, 1).at(size - 1, 1);
+                lower.copy(last, to.at(size - 1, 1), 1);
+            });
         }
         self.copy(from, to, size);
     }
 
-    /// Reads a string of at most `size` bytes, NUL included.
-    pub(crate) fn read_string(&mut self, to: Place, size: Value, address: Value, space: Space) {
+    /// Reads a string of at most `size` bytes, NUL included; how many bytes that were, or an error number below 0.
+    pub(crate) fn read_string(
+        &mut self,
+        to: Place,
+        size: Value,
+        address: Value,
+        space: Space,
+    ) -> Value {
         if to.fill == Fill::Zeroed {
             self.zero(to);
         }
@@ -159,6 +170,20 @@ impl Lower<'_> {
             Space::User => Helper::ProbeReadUserStr,
             _ => Helper::ProbeReadKernelStr,
         };
-        self.b.call(helper, &[dst, size, address]);
+        self.b.call(helper, &[dst, size, address])
+    }
+
+    /// What is to be done after a string's last byte was reached, and only then.
+    pub(crate) fn when_full(&mut self, read: Value, size: u32, then: impl FnOnce(&mut Self)) {
+        let size = self.b.iconst(i64::from(size));
+        let full = self.b.compare(Cond::Eq, read, size);
+        let (last, join) = (self.b.create_block(), self.b.create_block());
+        self.b.branch(full, last, join);
+        self.arm(last, |lower| {
+            then(lower);
+            lower.b.jump(join);
+        });
+        self.b.seal_block(join);
+        self.b.switch_to(join);
     }
 }

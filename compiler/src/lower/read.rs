@@ -3,7 +3,7 @@
 //! In: pointer arguments and lengths of the script. Out: helper calls whose sizes the verifier can see to be in range.
 
 use super::{Base, Fill, Lower, Place, arch};
-use crate::artifact::{Attach, CONTROL_START, MapId};
+use crate::artifact::{Attach, CONTROL_START, MapId, STRING_CUT};
 use crate::ir::{BinOp, Cond, Helper, Mem, Space, Value};
 use crate::probes::ContextKind;
 use crate::typed::{Expr, ScriptMapId};
@@ -48,10 +48,32 @@ impl Lower<'_> {
         }
     }
 
-    /// Reads a string behind a pointer, at most `size` bytes with its NUL.
-    pub(crate) fn read_string_at(&mut self, pointer: &Expr, to: Place, size: Value) {
+    /// Reads a string behind a pointer, at most `size` bytes with its NUL. With `marked`, a string that goes on behind the place's
+    /// end is marked as cut off.
+    pub(crate) fn read_string_at(&mut self, pointer: &Expr, to: Place, size: Value, marked: bool) {
         let (address, space) = self.behind(pointer);
-        self.read_string(to, size, address, space);
+        let read = self.read_string(to, size, address, space);
+        if marked {
+            self.mark_cut(read, to, address, space);
+        }
+    }
+
+    /// Marks a string as cut off if all of the place was read and the text goes on.
+    fn mark_cut(&mut self, read: Value, to: Place, address: Value, space: Space) {
+        let last = to.room - 1;
+        self.when_full(read, to.room, |lower| {
+            let next = lower.temp(1, 1, "what a NUL stands for");
+            lower.copy(Place::foreign(address, space, 1).at(last, 1), next, 1);
+            let next = lower.load(next, Mem::U8);
+            let (goes_on, join) = (lower.b.create_block(), lower.b.create_block());
+            lower.b.branch(next, goes_on, join);
+            lower.arm(goes_on, |lower| {
+                lower.store_const(to.at(last, 1), 1, i64::from(STRING_CUT));
+                lower.b.jump(join);
+            });
+            lower.b.seal_block(join);
+            lower.b.switch_to(join);
+        });
     }
 
     /// Fills a place with the bytes behind a pointer.
@@ -92,7 +114,8 @@ impl Lower<'_> {
             self.b.seal_block(next);
             self.b.switch_to(next);
             let size = self.b.iconst(i64::from(place.room));
-            self.read_string(*place, size, string, space);
+            let read = self.read_string(*place, size, string, space);
+            self.mark_cut(read, *place, string, space);
         }
         let found = self.b.iconst(to.len() as i64);
         self.b.write_var(count, found);

@@ -244,7 +244,7 @@ fn pointers_of_system_calls_lead_to_the_callers_memory() {
     // Only `str` of a kernel string may be asked for without it: the space is in the pointer's type.
     assert_eq!(
         last("tracepoint:syscalls:sys_enter_openat { $x = str(args.filename); }"),
-        "$x = str(ctx+24:int8 *):string[1024]"
+        "$x = str(#1024, ctx+24:int8 *):string[1024]"
     );
 }
 

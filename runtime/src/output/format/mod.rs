@@ -87,7 +87,11 @@ fn padded(out: &mut Vec<u8>, spec: &Spec, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn write_integer(out: &mut Vec<u8>, spec: &Spec, bits: u64) {
-    let bits_wide = u32::from(spec.bytes.clamp(1, 8)) * 8;
+    let bits_wide = match spec.bytes {
+        0 if i32::try_from(bits as i64).is_ok() => 32,
+        0 => 64,
+        bytes => u32::from(bytes.min(8)) * 8,
+    };
     let unsigned = bits & (u64::MAX >> (64 - bits_wide));
     match spec.conversion {
         Conversion::Signed => {

@@ -8,7 +8,7 @@ use crate::testing;
 
 /// Reads `%-08.3lx` the way the compiler's format parser does, as far as these tests need it.
 fn spec(text: &str) -> Spec {
-    let mut spec = testing::spec(4, Conversion::Signed);
+    let mut spec = testing::spec(0, Conversion::Signed);
     let mut rest = text.strip_prefix('%').expect("a conversion");
     while let Some(flag) = rest.chars().next().filter(|c| "-+ #0".contains(*c)) {
         match flag {
@@ -130,8 +130,10 @@ fn precision_is_the_least_number_of_digits() {
 #[test]
 fn lengths_cut_as_c_does() {
     check(&[
-        ("%d", 0x1_0000_0001, "1"),
-        ("%d", 0xffff_ffff, "-1"),
+        // Only an explicit length cuts.
+        ("%d", 0x1_0000_0001, "4294967297"),
+        ("%d", 0xffff_ffff, "4294967295"),
+        ("%x", -0x1_0000_0000, "ffffffff00000000"),
         ("%ld", 0xffff_ffff, "4294967295"),
         ("%u", -1, "4294967295"),
         ("%lu", -1, "18446744073709551615"),

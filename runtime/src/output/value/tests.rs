@@ -83,8 +83,10 @@ fn strings_end_at_the_first_nul() {
     let string = Layout::Str { cap: 8 };
     assert_eq!(show(&string, b"eth0\0xyz"), "eth0");
     assert_eq!(show(&string, b"\0\0\0\0\0\0\0\0"), "");
-    // Without a NUL it was cut off.
-    assert_eq!(show(&string, b"enp0s31f6"), "enp0s31f..");
+    // An array may be full. What was cut off ends in a byte that text never has.
+    assert_eq!(show(&string, b"enp0s31f"), "enp0s31f");
+    assert_eq!(show(&string, b"enp0s31\xff"), "enp0s31..");
+    assert_eq!(show(&string, b"enp0\xff\0\0\0"), "enp0..");
     assert_eq!(
         show(
             &Layout::Literal {
