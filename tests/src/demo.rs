@@ -37,7 +37,12 @@ pub fn conntrack_story(kernel: Option<Series>) -> Result<bool> {
         .with_context(|| format!("there is no case {STORY}"))?;
     let nettrace = artifacts::nettrace()?;
     if kernel.is_none() && nix::unistd::geteuid().is_root() && has_kprobes() {
-        step("tracing this machine; Ctrl-C ends it");
+        // Its functions can be traced once it is loaded; without it there are no connections either.
+        let loaded = Command::new("modprobe").arg("nf_conntrack").status();
+        if !loaded.is_ok_and(|status| status.success()) {
+            step("modprobe nf_conntrack failed; it may be built in");
+        }
+        step("tracing this machine: connections of 172.17.0.2, Docker's first container, as they end; Ctrl-C ends it");
         let script = story
             .job
             .files
