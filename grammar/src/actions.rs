@@ -206,6 +206,52 @@ impl<'c> Context<'c> {
         }
     }
 
+    pub(crate) fn string_ident(&mut self, lo: u32, bytes: Vec<u8>, hi: u32) -> Ident {
+        Ident {
+            name: String::from_utf8_lossy(&bytes).into_owned(),
+            span: Span::new(lo, hi),
+        }
+    }
+
+    pub(crate) fn add_import(&mut self, lo: u32, path: Ident, hi: u32) {
+        let span = Span::new(lo, hi);
+        self.script.imports.push(Import { path, span });
+    }
+
+    pub(crate) fn add_map_decl(
+        &mut self,
+        lo: u32,
+        map: Ident,
+        kind: Ident,
+        size: Option<Deep<Expr>>,
+        hi: u32,
+    ) {
+        self.script.map_decls.push(MapDecl {
+            map,
+            kind,
+            size: size.map(|size| size.node),
+            span: Span::new(lo, hi),
+        });
+    }
+
+    pub(crate) fn add_macro(
+        &mut self,
+        lo: u32,
+        name: Ident,
+        mut params: Vec<MacroParam>,
+        last: Option<MacroParam>,
+        body: Deep<ValueBlock>,
+        hi: u32,
+    ) {
+        params.extend(last);
+        self.script.macros.push(Macro {
+            name,
+            params,
+            body: body.node,
+            span: Span::new(lo, hi),
+        });
+    }
+
     fn source(&self, span: Span) -> &str {
         let range =
             span.lo.saturating_sub(self.base) as usize..span.hi.saturating_sub(self.base) as usize;

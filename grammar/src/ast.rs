@@ -21,6 +21,12 @@ pub struct Script {
     pub directives: Vec<Directive>,
     /// `config = { … }`, at most one.
     pub config: Option<Config>,
+    /// `import "path";`, in order.
+    pub imports: Vec<Import>,
+    /// `let @m = hash(N);`, in order.
+    pub map_decls: Vec<MapDecl>,
+    /// `macro name(…) { … }`, in order.
+    pub macros: Vec<Macro>,
     /// Probes in script order.
     pub probes: Vec<Probe>,
 }
@@ -66,6 +72,61 @@ pub struct ConfigEntry {
     pub value: Ident,
 }
 
+/// `import "path";`
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The string between the quotes, and where it stands.
+    pub path: Ident,
+    /// The whole item.
+    pub span: Span,
+}
+
+/// `let @m = hash(N);`
+#[derive(Clone, Debug)]
+pub struct MapDecl {
+    /// The map, without `@`.
+    pub map: Ident,
+    /// `hash`, `lruhash`, …
+    pub kind: Ident,
+    /// How many keys it holds; a map of one value has none.
+    pub size: Option<Expr>,
+    /// The whole item.
+    pub span: Span,
+}
+
+/// `macro name(a, $v, @m) { statements; value }`.
+#[derive(Clone, Debug)]
+pub struct Macro {
+    /// What it is called by.
+    pub name: Ident,
+    /// Its parameters in order.
+    pub params: Vec<MacroParam>,
+    /// What stands in place of a call.
+    pub body: ValueBlock,
+    /// The whole macro.
+    pub span: Span,
+}
+
+/// A parameter of a macro.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MacroParam {
+    /// What may be passed.
+    pub kind: MacroParamKind,
+    /// Without `$` or `@`.
+    pub name: Ident,
+}
+
+/// What may be passed for a parameter of a macro.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MacroParamKind {
+    /// `a`: an expression, evaluated wherever the body names it; or a type.
+    Value,
+    /// `$v`: a variable of the caller, which the body may assign.
+    Var,
+    /// `@m`: a map.
+    Map,
+}
+
 /// `attach points /predicate/ { body }`.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -93,6 +154,17 @@ pub struct AttachPoint {
 pub struct Block {
     /// In order.
     pub stmts: Vec<Stmt>,
+    /// From `{` to `}`.
+    pub span: Span,
+}
+
+/// `{ statements; value }` where a value is wanted: the value is the last expression, without a `;` behind it.
+#[derive(Clone, Debug, Default)]
+pub struct ValueBlock {
+    /// What runs first, in order.
+    pub stmts: Vec<Stmt>,
+    /// The value; none is the value of a block that is used for its effect.
+    pub value: Option<Box<Expr>>,
     /// From `{` to `}`.
     pub span: Span,
 }
@@ -138,12 +210,48 @@ pub enum StmtKind {
         /// Taken otherwise.
         otherwise: Option<Block>,
     },
+    /// `while (c) { … }`
+    While {
+        /// Looked at before each round.
+        cond: Expr,
+        /// One round.
+        body: Block,
+    },
+    /// `for ($x : …) { … }`
+    For {
+        /// The variable, without `$`.
+        var: Ident,
+        /// What it goes through.
+        over: ForOver,
+        /// One round.
+        body: Block,
+    },
+    /// `unroll (n) { … }`
+    Unroll {
+        /// How often; a constant.
+        count: Expr,
+        /// One round.
+        body: Block,
+    },
+    /// `break;`
+    Break,
+    /// `continue;`
+    Continue,
     /// `return;` or `return e;`
     Return(Option<Expr>),
     /// `{ … }`
     Block(Block),
     /// Recovered from; already reported.
     Error,
+}
+
+/// What a `for` goes through.
+#[derive(Clone, Debug)]
+pub enum ForOver {
+    /// `@m`: the entries of a map, as tuples of key and value.
+    Map(Expr),
+    /// `a..b`: the numbers from `a` up to, without, `b`.
+    Range(Expr, Expr),
 }
 
 /// An expression.
@@ -247,6 +355,14 @@ pub enum ExprKind {
     },
     /// `(a, b)`; `(a,)` and `()` are tuples too.
     Tuple(Vec<Expr>),
+    /// `(a = 1, b = "x")`
+    Record(Vec<(Ident, Expr)>),
+    /// `{ statements; value }`; `if (c) { a } else { b }` as a value is a `Ternary` of two of these.
+    Block(Box<ValueBlock>),
+    /// `comptime (e)`: the value must be known while compiling.
+    Comptime(Box<Expr>),
+    /// A type as an argument of a macro: `container_of(p, struct sock, sk_node)`.
+    Type(TypeExpr),
     /// The target of `_ = e`.
     Discard,
     /// Recovered from; already reported.
@@ -322,6 +438,8 @@ pub enum BinaryOp {
     BitAnd,
     Eq,
     Ne,
+    /// `skb ~ "tcp port 443"`
+    Match,
     Lt,
     Gt,
     Le,
@@ -346,6 +464,7 @@ impl BinaryOp {
             BinaryOp::BitAnd => "&",
             BinaryOp::Eq => "==",
             BinaryOp::Ne => "!=",
+            BinaryOp::Match => "~",
             BinaryOp::Lt => "<",
             BinaryOp::Gt => ">",
             BinaryOp::Le => "<=",

@@ -71,9 +71,44 @@ impl Dump {
                 }
             });
         }
+        for import in &script.imports {
+            self.line(&format!("import {}", import.path.name));
+        }
+        for decl in &script.map_decls {
+            self.node(
+                &format!("declare @{} {}", decl.map.name, decl.kind.name),
+                |dump| decl.size.iter().for_each(|size| dump.expr(size)),
+            );
+        }
+        for definition in &script.macros {
+            self.macro_definition(definition);
+        }
         for probe in &script.probes {
             self.probe(probe);
         }
+    }
+
+    fn macro_definition(&mut self, definition: &Macro) {
+        self.node(&format!("macro {}", definition.name.name), |dump| {
+            for param in &definition.params {
+                let kind = match param.kind {
+                    MacroParamKind::Value => "value ",
+                    MacroParamKind::Var => "variable $",
+                    MacroParamKind::Map => "map @",
+                };
+                dump.line(&format!("parameter {kind}{}", param.name.name));
+            }
+            dump.value_block(&definition.body);
+        });
+    }
+
+    fn value_block(&mut self, block: &ValueBlock) {
+        self.node("value block", |dump| {
+            block.stmts.iter().for_each(|stmt| dump.stmt(stmt));
+            if let Some(value) = &block.value {
+                dump.node("value", |dump| dump.expr(value));
+            }
+        });
     }
 
     fn probe(&mut self, probe: &Probe) {
@@ -129,6 +164,26 @@ impl Dump {
                     dump.block("else", otherwise);
                 }
             }),
+            StmtKind::While { cond, body } => self.node("while", |dump| {
+                dump.expr(cond);
+                dump.block("body", body);
+            }),
+            StmtKind::Unroll { count, body } => self.node("unroll", |dump| {
+                dump.expr(count);
+                dump.block("body", body);
+            }),
+            StmtKind::For { var, over, body } => self.node(&format!("for ${}", var.name), |dump| {
+                match over {
+                    ForOver::Map(map) => dump.expr(map),
+                    ForOver::Range(from, to) => {
+                        dump.expr(from);
+                        dump.expr(to);
+                    }
+                }
+                dump.block("body", body);
+            }),
+            StmtKind::Break => self.line("break"),
+            StmtKind::Continue => self.line("continue"),
             StmtKind::Return(value) => self.node("return", |dump| {
                 if let Some(value) = value {
                     dump.expr(value);
@@ -157,6 +212,14 @@ impl Dump {
             ExprKind::Error => self.line("error"),
             ExprKind::Call { name, args } => self.list(&format!("call {}", name.name), args),
             ExprKind::Tuple(elements) => self.list("tuple", elements),
+            ExprKind::Record(fields) => self.node("record", |dump| {
+                for (name, value) in fields {
+                    dump.node(&format!("field {}", name.name), |dump| dump.expr(value));
+                }
+            }),
+            ExprKind::Block(block) => self.value_block(block),
+            ExprKind::Comptime(inner) => self.node("comptime", |dump| dump.expr(inner)),
+            ExprKind::Type(ty) => self.line(&format!("type {}", type_expr(ty))),
             ExprKind::Sizeof(of) => self.type_or_expr("sizeof", of),
             ExprKind::Offsetof { of, path } => {
                 let path: Vec<&str> = path.iter().map(|member| member.name.as_str()).collect();

@@ -5,15 +5,17 @@
 //! `{`; and at a `/`, which then starts the predicate, unless that slash belongs to a path, as it does behind a colon in
 //! probes that name a file. A `"` protects everything up to the next one.
 
+use crate::token::Tok;
+
 /// Probe kinds whose text may hold a path, with their short names.
 const WITH_PATH: [&str; 7] = ["uprobe", "u", "uretprobe", "ur", "usdt", "U", "iter"];
 
 /// What a word outside of braces is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Word {
-    /// `config` of a config block.
-    Config,
-    /// The first word of something that nettrace does not know yet: `struct`, `macro`, …
+    /// The first word of an item that is made of tokens: `config`, `macro`, `import`, `let`.
+    Item(Tok<'static>),
+    /// The first word of something that nettrace does not know yet: `struct`, `fn`, …
     Construct,
     /// An attach point, as far as one can tell.
     AttachPoint,
@@ -30,12 +32,18 @@ pub(crate) fn word(rest: &str) -> (usize, Word) {
     let behind = rest.get(name.len()..).unwrap_or("");
     match name {
         "config" if behind.trim_start().starts_with(['=', '{']) => {
-            return (name.len(), Word::Config);
+            return (name.len(), Word::Item(Tok::Config));
         }
         "struct" | "union" | "enum" | "macro" | "fn" | "import" | "let"
             if behind.starts_with(|c: char| c.is_whitespace() || "\"@{;".contains(c)) =>
         {
-            return (name.len(), Word::Construct);
+            let kind = match name {
+                "macro" => Word::Item(Tok::Macro),
+                "import" => Word::Item(Tok::Import),
+                "let" => Word::Item(Tok::Let),
+                _ => Word::Construct,
+            };
+            return (name.len(), kind);
         }
         "if" | "else" | "return" | "while" | "for" | "unroll" => return (name.len(), Word::Junk),
         _ => {}
@@ -153,9 +161,9 @@ mod tests {
 
     #[test]
     fn other_words_are_told_apart() {
-        assert_eq!(word("config = {").1, Word::Config);
+        assert_eq!(word("config = {").1, Word::Item(Tok::Config));
         assert_eq!(word("struct S {").1, Word::Construct);
-        assert_eq!(word("let @m = hash(1);").1, Word::Construct);
+        assert_eq!(word("let @m = hash(1);").1, Word::Item(Tok::Let));
         assert_eq!(word("(((").1, Word::Junk);
         assert_eq!(word("uprobe:\"x\ny").1, Word::OpenQuote);
     }

@@ -242,7 +242,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
             Some(b'}') => return single(Tok::RBrace),
             Some(b',') => return single(Tok::Comma),
             // What ends a C definition is no mistake after a probe either.
-            Some(b';') if matches!(self.previous, Some(Tok::RBrace | Tok::SkippedItem)) => {
+            Some(b';') if matches!(self.previous, Some(Tok::RBrace | Tok::SkippedItem | Tok::Semi)) => {
                 return None;
             }
             Some(b';') => return single(Tok::Semi),
@@ -258,17 +258,14 @@ impl<'s, 'e> Lexer<'s, 'e> {
         let text = rest.get(..len).unwrap_or(rest);
         self.at = lo + len;
         let tok = match kind {
-            header::Word::Config => {
+            header::Word::Item(tok) => {
                 self.mode = Mode::Body;
-                Tok::Config
+                tok
             }
-            header::Word::Construct => {
-                let next_is_map = self.rest().trim_start().starts_with('@');
-                if let Some(construct) = not_yet::item(text, next_is_map) {
-                    return self.pass_over(construct, lo);
-                }
-                Tok::Ident(text)
-            }
+            header::Word::Construct => match not_yet::item(text) {
+                Some(construct) => return self.pass_over(construct, lo),
+                None => Tok::Ident(text),
+            },
             header::Word::AttachPoint => Tok::AttachPoint(text),
             header::Word::OpenQuote => {
                 let span = self.span(lo, self.at);
@@ -294,7 +291,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
             Err(error) => return self.bad_token(error, lo, hi),
         };
         let tok = self.in_context(tok, lo, hi);
-        if let Some(construct) = self.unknown_construct(&tok) {
+        if let Some(construct) = not_yet::inside(&tok) {
             return self.pass_over(construct, lo);
         }
         let hi = self.at;
@@ -334,6 +331,8 @@ impl<'s, 'e> Lexer<'s, 'e> {
             return Tok::Ident(self.text.get(lo..hi).unwrap_or(""));
         }
         match tok {
+            Tok::LBrace if self.value_due() => Tok::ValueBrace,
+            Tok::If if self.value_due() => Tok::ValueIf,
             Tok::Slash if self.mode == Mode::Predicate && self.before_brace() => Tok::PredicateEnd,
             Tok::LParen if self.opens_type() => Tok::TypeParen,
             Tok::Ident(name)
@@ -361,7 +360,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
         let before = match &self.previous {
             Some(Tok::Ident(_) | Tok::AttachPoint(_)) => return false,
             Some(Tok::Sizeof | Tok::Offsetof) => Before::Sizeof,
-            Some(Tok::If) => Before::If,
+            Some(Tok::If | Tok::ValueIf | Tok::While | Tok::Unroll) => Before::If,
             _ => Before::Operand,
         };
         type_ahead::opens_type(self.text, self.at, before)
@@ -398,7 +397,8 @@ impl<'s, 'e> Lexer<'s, 'e> {
             && self.previous != Some(Tok::Dot)
     }
 
-    fn unknown_construct(&self, tok: &Tok<'s>) -> Option<&'static Construct> {
+    /// Whether the token before shows that a value has to follow.
+    fn value_due(&self) -> bool {
         use Tok::*;
         let assigns = matches!(
             self.previous,
@@ -412,35 +412,30 @@ impl<'s, 'e> Lexer<'s, 'e> {
                     | AndAssign
                     | OrAssign
                     | XorAssign
+                    | ShlAssign
+                    | ShrAssign
             )
         );
         let in_config = self.open.is_empty() && self.mode == Mode::Body;
-        let value = !in_config
-            && (assigns
-                || matches!(
-                    self.previous,
-                    Some(LParen | Comma | Return | Question | Colon)
-                ));
-        let next = match tok {
-            Let => raw(self.text, self.at).and_then(|next| next.tok.ok()),
-            _ => None,
-        };
-        not_yet::inside(tok, value, next.as_ref())
+        let operand = matches!(
+            self.previous,
+            Some(LParen | LBracket | Comma | Return | Question | Colon | Comptime)
+        );
+        !in_config && (assigns || operand)
     }
 
     /// Reports a construct and moves behind it; the token that stands in its place.
     fn pass_over(&mut self, construct: &Construct, lo: usize) -> Option<(Tok<'s>, usize, usize)> {
         let span = self.span(lo, self.at);
         self.report(construct.diagnostic(span));
-        self.at = not_yet::end(self.text, lo, self.at, construct.shape);
-        let tok = construct.stands_for.clone()?;
-        Some((tok, lo, self.at))
+        self.at = not_yet::end(self.text, self.at, construct.shape);
+        Some((construct.stands_for.clone(), lo, self.at))
     }
 
     /// Keeps the brackets and the mode. False when the stream ends here.
     fn track(&mut self, tok: &Tok<'s>, lo: usize) -> bool {
         match tok {
-            Tok::LBrace => {
+            Tok::LBrace | Tok::ValueBrace => {
                 self.push('{', lo);
                 self.mode = Mode::Body;
             }
@@ -468,7 +463,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
             _ => {}
         }
         match tok {
-            Tok::Semi | Tok::LBrace | Tok::RBrace => (self.questions, self.statement) = (0, 0),
+            Tok::Semi | Tok::LBrace | Tok::ValueBrace | Tok::RBrace => (self.questions, self.statement) = (0, 0),
             Tok::Comma => self.questions = 0,
             _ => {}
         }

@@ -72,7 +72,7 @@ fn binary_level(op: BinaryOp) -> u8 {
         BitOr => 3,
         BitXor => 4,
         BitAnd => 5,
-        Eq | Ne => 6,
+        Eq | Ne | Match => 6,
         Lt | Gt | Le | Ge => 7,
         Shl | Shr => 8,
         Add | Sub => 9,
@@ -82,7 +82,7 @@ fn binary_level(op: BinaryOp) -> u8 {
 
 fn level(expr: &Expr) -> u8 {
     match &expr.kind {
-        ExprKind::Ternary { .. } => TERNARY,
+        ExprKind::Ternary { .. } | ExprKind::Block(_) => TERNARY,
         ExprKind::Binary(op, ..) => binary_level(*op),
         ExprKind::Unary(..) | ExprKind::Cast { .. } | ExprKind::IncDec { prefix: true, .. } => {
             PREFIX
@@ -127,10 +127,47 @@ impl Printer<'_> {
             self.blank_line();
             self.config(config);
         }
+        for import in &script.imports {
+            let path = escape::quote(import.path.name.as_bytes());
+            self.put(&format!("import {path};\n"));
+        }
+        for decl in &script.map_decls {
+            self.put(&format!("let @{} = {}(", decl.map.name, decl.kind.name));
+            if let Some(size) = &decl.size {
+                self.expr(size, TERNARY);
+            }
+            self.put(");\n");
+        }
+        for definition in &script.macros {
+            self.blank_line();
+            self.macro_definition(definition);
+        }
         for probe in &script.probes {
             self.blank_line();
             self.probe(probe);
         }
+    }
+
+    fn macro_definition(&mut self, definition: &Macro) {
+        let params: Vec<String> = definition
+            .params
+            .iter()
+            .map(|param| {
+                let sigil = match param.kind {
+                    MacroParamKind::Value => "",
+                    MacroParamKind::Var => "$",
+                    MacroParamKind::Map => "@",
+                };
+                format!("{sigil}{}", param.name.name)
+            })
+            .collect();
+        self.put(&format!(
+            "macro {}({})\n",
+            definition.name.name,
+            params.join(", ")
+        ));
+        self.value_block(&definition.body);
+        self.put("\n");
     }
 
     fn blank_line(&mut self) {
@@ -197,8 +234,58 @@ impl Printer<'_> {
         self.put("}");
     }
 
+    fn value_block(&mut self, block: &ValueBlock) {
+        self.put("{");
+        self.level += 1;
+        for stmt in &block.stmts {
+            self.line();
+            self.stmt(stmt);
+        }
+        if let Some(value) = &block.value {
+            self.line();
+            self.expr(value, TERNARY);
+        }
+        self.level -= 1;
+        self.line();
+        self.put("}");
+    }
+
+    fn loop_stmt(&mut self, word: &str, head: impl FnOnce(&mut Self), body: &Block) {
+        self.put(word);
+        self.put(" (");
+        head(self);
+        self.put(") ");
+        self.block(body);
+    }
+
     fn stmt(&mut self, stmt: &Stmt) {
         match &stmt.kind {
+            StmtKind::While { cond, body } => {
+                return self.loop_stmt("while", |p| p.expr(cond, TERNARY), body);
+            }
+            StmtKind::Unroll { count, body } => {
+                return self.loop_stmt("unroll", |p| p.expr(count, TERNARY), body);
+            }
+            StmtKind::For { var, over, body } => {
+                let head = |p: &mut Self| {
+                    p.put(&format!("${} : ", var.name));
+                    match over {
+                        ForOver::Map(map) => p.expr(map, TERNARY),
+                        ForOver::Range(from, to) => {
+                            p.expr(from, PREFIX);
+                            p.put("..");
+                            p.expr(to, PREFIX);
+                        }
+                    }
+                };
+                return self.loop_stmt("for", head, body);
+            }
+            StmtKind::Break => self.put("break"),
+            StmtKind::Continue => self.put("continue"),
+            // In parentheses a block is a value, not a statement.
+            StmtKind::Expr(expr) if matches!(expr.kind, ExprKind::Block(_)) => {
+                self.expr(expr, TERNARY + 1);
+            }
             StmtKind::Expr(expr) => self.expr(expr, TERNARY),
             StmtKind::Assign { target, op, value } => {
                 self.expr(target, TERNARY);
@@ -297,6 +384,22 @@ impl Printer<'_> {
                 let end = if elements.len() == 1 { ",)" } else { ")" };
                 self.list("(", elements, end);
             }
+            ExprKind::Record(fields) => {
+                self.put("(");
+                for (n, (name, value)) in fields.iter().enumerate() {
+                    self.put(if n == 0 { "" } else { ", " });
+                    self.put(&format!("{} = ", name.name));
+                    self.expr(value, TERNARY);
+                }
+                self.put(")");
+            }
+            ExprKind::Block(block) => self.value_block(block),
+            ExprKind::Comptime(inner) => {
+                self.put("comptime (");
+                self.expr(inner, TERNARY);
+                self.put(")");
+            }
+            ExprKind::Type(ty) => self.put(&type_expr(ty)),
             ExprKind::Sizeof(of) => {
                 self.put("sizeof(");
                 self.type_or_expr(of);

@@ -229,7 +229,7 @@ impl<'a> Found<'a> {
             _ if self.expects("/") && self.expects("{") => {
                 "a probe is written `kprobe:name /condition/ { statements }`; several names are separated by commas"
             }
-            _ if self.expects("attach point") && self.error.expected.len() < 6 => {
+            _ if self.expects("attach point") && self.error.expected.len() < 9 => {
                 "a script consists of probes such as `kprobe:tcp_connect { … }`"
             }
             _ => return None,

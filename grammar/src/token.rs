@@ -64,7 +64,6 @@ pub(crate) enum Tok<'s> {
     Union,
     #[token("enum")]
     Enum,
-    // Keywords of constructs that nettrace does not know yet; the parser never sees them.
     #[token("while")]
     While,
     #[token("for")]
@@ -77,6 +76,7 @@ pub(crate) enum Tok<'s> {
     Continue,
     #[token("comptime")]
     Comptime,
+    // Keywords of constructs that nettrace does not know yet; the parser never sees them.
     #[token("typeof")]
     Typeof,
     #[token("typeinfo")]
@@ -103,6 +103,8 @@ pub(crate) enum Tok<'s> {
     Colon,
     #[token("?")]
     Question,
+    #[token("..")]
+    DotDot,
     #[token(".")]
     Dot,
     #[token("->")]
@@ -183,6 +185,14 @@ pub(crate) enum Tok<'s> {
     AttachPoint(&'s str),
     /// `config` before `=`, outside of any probe.
     Config,
+    /// `macro` that starts an item.
+    Macro,
+    /// `import` that starts an item.
+    Import,
+    /// A `{` where a value is due.
+    ValueBrace,
+    /// An `if` where a value is due.
+    ValueIf,
     /// The slash before a predicate.
     PredicateStart,
     /// The slash behind a predicate.
@@ -193,8 +203,6 @@ pub(crate) enum Tok<'s> {
     TypeWords(&'s str),
     /// A construct that was reported as not known yet and passed over, in place of an item of the script.
     SkippedItem,
-    /// The same in place of a statement.
-    SkippedStmt,
     /// The same in place of an expression.
     SkippedExpr,
     /// The same in place of a type.
@@ -241,9 +249,9 @@ impl Tok<'_> {
             PredicateStart | PredicateEnd => "predicate",
             TypeParen => "type-paren",
             TypeWords(_) => "type-name",
-            SkippedItem | SkippedStmt | SkippedExpr | SkippedType => "skipped",
+            SkippedItem | SkippedExpr | SkippedType => "skipped",
             Bad => "bad",
-            Config => "keyword",
+            Config | Macro | Import | ValueIf => "keyword",
             word if word.is_word() => "keyword",
             _ => "punctuation",
         }

@@ -1,10 +1,9 @@
 //! Expressions: operators, accesses, calls, and the records that are comparisons gone wrong.
 
-use super::{Context, Deep, MAX_LIST, PrefixOp};
+use super::{Context, Deep, MAX_HEIGHT, MAX_LIST, PrefixOp};
 use crate::ast::*;
 use crate::codes;
 use crate::diag::Diagnostic;
-use crate::not_yet;
 use crate::source::Span;
 
 impl Context<'_> {
@@ -259,34 +258,91 @@ impl Context<'_> {
         self.expr(height, Span::new(lo, hi), ExprKind::Tuple(elements))
     }
 
-    /// `(a=1, …)` is a record; `($a = 1)` and `(pid = 1)` were meant as comparisons.
+    /// `{ statements; value }`; `last` is what no `;` follows.
+    pub(crate) fn value_block(
+        &mut self,
+        lo: u32,
+        stmts: Deep<Vec<Stmt>>,
+        last: Option<Deep<Stmt>>,
+        hi: u32,
+    ) -> Deep<ValueBlock> {
+        let span = Span::new(lo, hi);
+        let ends_in_value = matches!(&last, Some(stmt) if matches!(stmt.node.kind, StmtKind::Expr(_)));
+        let Deep {
+            node: mut stmts,
+            height,
+        } = stmts.and(last);
+        let value = match ends_in_value.then(|| stmts.pop()).flatten() {
+            Some(Stmt {
+                kind: StmtKind::Expr(value),
+                ..
+            }) => Some(Box::new(value)),
+            _ => None,
+        };
+        if height < MAX_HEIGHT {
+            let node = ValueBlock { stmts, value, span };
+            return Deep {
+                node,
+                height: height + 1,
+            };
+        }
+        self.too_deep(span);
+        Deep::leaf(ValueBlock::default())
+    }
+
+    pub(crate) fn block_value(&mut self, block: Deep<ValueBlock>) -> Deep<Expr> {
+        let span = block.node.span;
+        self.expr(block.height, span, ExprKind::Block(Box::new(block.node)))
+    }
+
+    pub(crate) fn if_value(
+        &mut self,
+        lo: u32,
+        cond: Deep<Expr>,
+        then: Deep<ValueBlock>,
+        otherwise: Deep<Expr>,
+        hi: u32,
+    ) -> Deep<Expr> {
+        let then = self.block_value(then);
+        self.ternary(cond, Some(then), otherwise).map(|expr| Expr {
+            span: Span::new(lo, hi),
+            ..expr
+        })
+    }
+
+    pub(crate) fn comptime(&mut self, lo: u32, inner: Deep<Expr>, hi: u32) -> Deep<Expr> {
+        let kind = ExprKind::Comptime(Box::new(inner.node));
+        self.expr(inner.height, Span::new(lo, hi), kind)
+    }
+
+    /// `(a=1, …)` is a record; `($a = 1)` was meant as a comparison.
     pub(crate) fn record(
         &mut self,
         lo: u32,
-        fields: Vec<(Deep<Expr>, u32)>,
+        fields: Vec<(Deep<Expr>, u32, Deep<Expr>)>,
         hi: u32,
     ) -> Deep<Expr> {
-        let span = Span::new(lo, hi);
-        let named = |(field, _): &(Deep<Expr>, u32)| matches!(field.node.kind, ExprKind::Ident(_));
-        let diag = match fields.as_slice() {
-            [(_, equals)] => assignment_in_expression(Span::new(*equals, equals + 1)),
-            all if all.iter().all(named) => not_yet::RECORD.diagnostic(span),
-            all => {
-                let equals = all
-                    .iter()
-                    .find(|field| !named(field))
-                    .map_or(lo, |field| field.1);
-                assignment_in_expression(Span::new(equals, equals + 1))
-            }
-        };
-        self.report(diag);
-        self.leaf(lo, ExprKind::Error, hi)
+        let mut height = 0;
+        let mut named = Vec::new();
+        for (name, equals, value) in fields {
+            let ExprKind::Ident(field) = name.node.kind else {
+                self.report(assignment_in_expression(Span::new(equals, equals + 1)));
+                return self.leaf(lo, ExprKind::Error, hi);
+            };
+            height = height.max(value.height);
+            let field = Ident {
+                name: field,
+                span: name.node.span,
+            };
+            named.push((field, value.node));
+        }
+        self.expr(height, Span::new(lo, hi), ExprKind::Record(named))
     }
 }
 
 /// `=` where a comparison was meant.
-fn assignment_in_expression(at: Span) -> Diagnostic {
+pub(super) fn assignment_in_expression(at: Span) -> Diagnostic {
     Diagnostic::error(codes::UNEXPECTED_TOKEN, at, "`=` inside an expression")
-        .note("an assignment is a statement of its own and has no value; records `(name=value)` are not known yet")
+        .note("an assignment is a statement of its own and has no value; a record is written `(name = value)`")
         .help("to compare write `==`")
 }

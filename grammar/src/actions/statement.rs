@@ -1,5 +1,6 @@
 //! Statements: assignments and their targets, `let`, `if` chains, blocks.
 
+use super::expression::assignment_in_expression;
 use super::{Context, Deep, MAX_HEIGHT, MAX_LIST};
 use crate::ast::*;
 use crate::codes;
@@ -170,6 +171,7 @@ impl Context<'_> {
         otherwise: Option<Deep<Block>>,
         hi: u32,
     ) -> Deep<Stmt> {
+        let cond = self.condition(cond);
         let height = cond
             .height
             .max(then.height)
@@ -180,5 +182,109 @@ impl Context<'_> {
             otherwise: otherwise.map(|block| block.node),
         };
         self.stmt(lo, Deep { node, height }, hi)
+    }
+
+    /// A condition. `(pid = 1)` is a record of one field, and never meant as one here.
+    fn condition(&mut self, cond: Deep<Expr>) -> Deep<Expr> {
+        let ExprKind::Record(fields) = &cond.node.kind else {
+            return cond;
+        };
+        let [(name, value)] = fields.as_slice() else {
+            return cond;
+        };
+        let between = Span::new(name.span.hi, value.span.lo);
+        let equals = self.source(between).find('=').unwrap_or(0) as u32;
+        let at = name.span.hi + equals;
+        self.report(assignment_in_expression(Span::new(at, at + 1)));
+        cond.map(|expr| Expr {
+            kind: ExprKind::Error,
+            ..expr
+        })
+    }
+
+    // Loops.
+
+    pub(crate) fn while_stmt(
+        &mut self,
+        lo: u32,
+        cond: Deep<Expr>,
+        body: Deep<Block>,
+        hi: u32,
+    ) -> Deep<Stmt> {
+        let cond = self.condition(cond);
+        let height = cond.height.max(body.height);
+        let node = StmtKind::While {
+            cond: cond.node,
+            body: body.node,
+        };
+        self.stmt(lo, Deep { node, height }, hi)
+    }
+
+    pub(crate) fn for_stmt(
+        &mut self,
+        lo: u32,
+        var: Ident,
+        over: Deep<Option<ForOver>>,
+        body: Deep<Block>,
+        hi: u32,
+    ) -> Deep<Stmt> {
+        let height = over.height.max(body.height);
+        let node = match over.node {
+            Some(over) => StmtKind::For {
+                var,
+                over,
+                body: body.node,
+            },
+            None => StmtKind::Error,
+        };
+        self.stmt(lo, Deep { node, height }, hi)
+    }
+
+    pub(crate) fn unroll_stmt(
+        &mut self,
+        lo: u32,
+        count: Deep<Expr>,
+        body: Deep<Block>,
+        hi: u32,
+    ) -> Deep<Stmt> {
+        let height = count.height.max(body.height);
+        let node = StmtKind::Unroll {
+            count: count.node,
+            body: body.node,
+        };
+        self.stmt(lo, Deep { node, height }, hi)
+    }
+
+    /// A loop whose head could not be read.
+    pub(crate) fn broken_loop(&mut self, lo: u32, hi: u32) -> Deep<Stmt> {
+        self.stmt(lo, Deep::leaf(StmtKind::Error), hi)
+    }
+
+    pub(crate) fn for_map(&mut self, map: Deep<Expr>) -> Deep<Option<ForOver>> {
+        let over = match map.node.kind {
+            ExprKind::Map { key: None, .. } => Some(ForOver::Map(map.node)),
+            ExprKind::Error => None,
+            _ => {
+                let diag = Diagnostic::error(
+                    codes::BAD_OPERAND,
+                    map.node.span,
+                    "`for` goes through a map or a range",
+                )
+                .help("write `for ($kv : @map) { … }` or `for ($i : 0..10) { … }`");
+                self.report(diag);
+                None
+            }
+        };
+        Deep {
+            node: over,
+            height: map.height,
+        }
+    }
+
+    pub(crate) fn for_range(&mut self, from: Deep<Expr>, to: Deep<Expr>) -> Deep<Option<ForOver>> {
+        Deep {
+            height: from.height.max(to.height),
+            node: Some(ForOver::Range(from.node, to.node)),
+        }
     }
 }
