@@ -12,6 +12,7 @@ pub mod index;
 pub mod ir;
 pub mod kernel;
 pub mod lower;
+pub mod macros;
 pub mod object;
 pub mod opt;
 pub mod pipeline;

@@ -15,6 +15,7 @@ use crate::ir::verify::{Stage as Fitness, verify};
 use crate::ir::{Func, FuncId, Module};
 use crate::kernel::Kernel;
 use crate::lower::{self, Lowered};
+use crate::macros;
 use crate::object;
 use crate::opt::{blocks, bulk, cse, dead, merge, reads, simplify, snapshots};
 use crate::typed;
@@ -121,7 +122,8 @@ fn typed(
     let parsed = parse(sources, script);
     sink.extend(parsed.diags);
     // What could be read is checked too: one run tells as many mistakes as possible.
-    let program = check::check(&parsed.script, kernel, options, sink).ok()?;
+    let script = macros::expand(&parsed.script, &[], sink);
+    let program = check::check(&script, kernel, options, sink).ok()?;
     sink.check().ok()?;
     Some(program)
 }

@@ -230,6 +230,8 @@ pub enum ExprKind {
     Context(Context),
     /// A call of a builtin.
     Call(Call),
+    /// Statements, then the value.
+    Block(Vec<Stmt>, Box<Expr>),
 }
 
 /// A bit-field: load `bytes` at the member's offset, shift right by `shift`, keep `width` bits.

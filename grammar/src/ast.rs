@@ -165,6 +165,8 @@ pub struct ValueBlock {
     pub stmts: Vec<Stmt>,
     /// The value; none is the value of a block that is used for its effect.
     pub value: Option<Box<Expr>>,
+    /// The use of a macro that the block stands for; the parser makes none.
+    pub expands: Option<Ident>,
     /// From `{` to `}`.
     pub span: Span,
 }

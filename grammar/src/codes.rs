@@ -42,6 +42,7 @@ codes! {
     UNKNOWN_FIELD    = 1004, "A field that a struct or union does not have";
     UNKNOWN_VARIABLE = 1005, "A variable that was never assigned";
     REDECLARED       = 1006, "A variable declared twice";
+    BAD_MACRO        = 1007, "A macro that cannot be used or defined so";
     // Types.
     TYPE_MISMATCH    = 2001, "An expression of the wrong type";
     BAD_OPERAND      = 2002, "An operator that cannot be used on such operands";
@@ -54,6 +55,7 @@ codes! {
     NOT_A_VALUE      = 2009, "An expression used as a value that has none";
     BAD_ASSIGNMENT   = 2010, "An assignment to something that cannot hold the value";
     BAD_INDEX        = 2011, "An index outside its array";
+    NOT_CONSTANT     = 2012, "A value that is not known while compiling where it has to be";
     // Probes.
     BAD_PROBE        = 3001, "A probe that cannot be read";
     UNKNOWN_PROBE    = 3002, "A probe kind that does not exist";

@@ -242,7 +242,12 @@ impl<'s, 'e> Lexer<'s, 'e> {
             Some(b'}') => return single(Tok::RBrace),
             Some(b',') => return single(Tok::Comma),
             // What ends a C definition is no mistake after a probe either.
-            Some(b';') if matches!(self.previous, Some(Tok::RBrace | Tok::SkippedItem | Tok::Semi)) => {
+            Some(b';')
+                if matches!(
+                    self.previous,
+                    Some(Tok::RBrace | Tok::SkippedItem | Tok::Semi)
+                ) =>
+            {
                 return None;
             }
             Some(b';') => return single(Tok::Semi),
@@ -463,7 +468,9 @@ impl<'s, 'e> Lexer<'s, 'e> {
             _ => {}
         }
         match tok {
-            Tok::Semi | Tok::LBrace | Tok::ValueBrace | Tok::RBrace => (self.questions, self.statement) = (0, 0),
+            Tok::Semi | Tok::LBrace | Tok::ValueBrace | Tok::RBrace => {
+                (self.questions, self.statement) = (0, 0)
+            }
             Tok::Comma => self.questions = 0,
             _ => {}
         }

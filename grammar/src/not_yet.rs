@@ -75,12 +75,7 @@ static FN: Construct = row(
     Tok::SkippedItem,
     "write the function's body where it is used",
 );
-static TYPEOF: Construct = row(
-    "`typeof`",
-    Shape::Parens,
-    Tok::SkippedType,
-    "name the type",
-);
+static TYPEOF: Construct = row("`typeof`", Shape::Parens, Tok::SkippedType, "name the type");
 static TYPEINFO: Construct = row("`typeinfo`", Shape::Parens, Tok::SkippedExpr, "");
 /// The construct that a word outside of braces starts.
 pub(crate) fn item(word: &str) -> Option<&'static Construct> {

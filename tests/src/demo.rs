@@ -42,7 +42,9 @@ pub fn conntrack_story(kernel: Option<Series>) -> Result<bool> {
         if !loaded.is_ok_and(|status| status.success()) {
             step("modprobe nf_conntrack failed; it may be built in");
         }
-        step("tracing this machine: connections of 172.17.0.2, Docker's first container, as they end; Ctrl-C ends it");
+        step(
+            "tracing this machine: connections of 172.17.0.2, Docker's first container, as they end; Ctrl-C ends it",
+        );
         let script = story
             .job
             .files

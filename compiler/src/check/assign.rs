@@ -265,6 +265,10 @@ pub(super) fn aggregate_of(value: &Expr) -> Option<Aggregate> {
 fn is_aggregation(value: &ast::Expr) -> bool {
     match &value.kind {
         ast::ExprKind::Call { name, .. } => builtins::find(&name.name).is_some(),
+        // What a macro may have become.
+        ast::ExprKind::Block(block) if block.stmts.is_empty() => {
+            block.value.as_deref().is_some_and(is_aggregation)
+        }
         _ => false,
     }
 }
@@ -272,7 +276,7 @@ fn is_aggregation(value: &ast::Expr) -> bool {
 /// Whether evaluating an expression twice differs from once.
 fn changes_something(e: &Expr) -> bool {
     match &e.kind {
-        ExprKind::IncDec { .. } => true,
+        ExprKind::IncDec { .. } | ExprKind::Block(..) => true,
         ExprKind::Call(call) => {
             call.builtin.name == "delete" || call.args.iter().any(changes_something)
         }

@@ -42,6 +42,20 @@ impl Checker<'_> {
             ast::ExprKind::Sizeof(of) => self.sizeof(of, span),
             ast::ExprKind::Offsetof { of, path } => self.offsetof(of, path, span),
             ast::ExprKind::Tuple(items) => self.tuple(items, span),
+            ast::ExprKind::Record(_) => {
+                self.error(codes::NOT_YET, span, "nettrace does not know records yet");
+                None
+            }
+            ast::ExprKind::Block(block) => self.value_block(block, span),
+            ast::ExprKind::Comptime(inner) => self.comptime(inner),
+            ast::ExprKind::Type(_) => {
+                self.error(
+                    codes::NOT_A_VALUE,
+                    span,
+                    "a type stands where a value is due",
+                );
+                None
+            }
             ast::ExprKind::Discard => {
                 self.error(codes::NOT_A_VALUE, span, "`_` can only be assigned to");
                 None
@@ -158,7 +172,15 @@ impl Checker<'_> {
         let Some(then) = then else {
             return self.either(cond, otherwise, span);
         };
+        let decided = matches!(cond.kind, ast::ExprKind::Comptime(_));
         let cond = self.condition(cond);
+        if decided {
+            // The other arm need not even make sense on this kernel.
+            return match truth_of(&cond?)? {
+                true => self.value(then),
+                false => self.value(otherwise),
+            };
+        }
         let then = self.value(then);
         let otherwise = self.value(otherwise);
         let (cond, then, otherwise) = (cond?, then?, otherwise?);
@@ -168,6 +190,56 @@ impl Checker<'_> {
             kind: ExprKind::Ternary(Box::new(cond), Box::new(then), Box::new(otherwise)),
             span,
         })
+    }
+
+    /// `{ statements; value }`, as written or in place of a macro.
+    fn value_block(&mut self, block: &ast::ValueBlock, span: Span) -> Option<Expr> {
+        let (stmts, value) = self.in_expansion(block, |c| {
+            c.in_scope(|c| {
+                let stmts = c.stmts(&block.stmts);
+                let value = match &block.value {
+                    Some(value) => c.expr(value),
+                    None => {
+                        let (message, help) = match &block.expands {
+                            Some(name) => (
+                                format!("the macro `{}` has no value", name.name),
+                                "a macro's value is its last expression, without `;`",
+                            ),
+                            None => (
+                                "this block has no value".to_string(),
+                                "a block's value is its last expression, without `;`",
+                            ),
+                        };
+                        let at = block.expands.as_ref().map_or(span, |name| name.span);
+                        c.report(Diagnostic::error(codes::NOT_A_VALUE, at, message).help(help));
+                        None
+                    }
+                };
+                (stmts, value)
+            })
+        });
+        let (stmts, value) = (stmts?, value?);
+        if stmts.is_empty() {
+            return Some(value);
+        }
+        let value = self.local_value(value)?;
+        Some(Expr {
+            ty: value.ty,
+            kind: ExprKind::Block(stmts, Box::new(value)),
+            span,
+        })
+    }
+
+    /// A value that has to be known now.
+    fn comptime(&mut self, inner: &ast::Expr) -> Option<Expr> {
+        let value = self.expr(inner)?;
+        if matches!(value.kind, ExprKind::Int(_) | ExprKind::Str(_)) {
+            return Some(value);
+        }
+        let message = "this is not known while compiling";
+        let help = "`comptime` takes constants, `sizeof`, and what is asked about the kernel: `field_exists(struct sk_buff, hash)`";
+        self.report(Diagnostic::error(codes::NOT_CONSTANT, inner.span, message).help(help));
+        None
     }
 
     /// `a ?: b`
@@ -274,6 +346,14 @@ impl Checker<'_> {
         let diag = Diagnostic::error(codes::UNKNOWN_FUNCTION, name.span, message);
         let near = similar::nearest(&name.name, builtins::all().map(|b| b.name));
         self.report(self.suggest(diag, &near));
+    }
+}
+
+/// The truth of a condition that is constant.
+pub(super) fn truth_of(cond: &Expr) -> Option<bool> {
+    match cond.kind {
+        ExprKind::Int(n) => Some(n != 0),
+        _ => None,
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Checker<'a> {
     /// How many of them this pass has come to.
     declared: usize,
     scopes: Vec<HashMap<String, VarId>>,
+    /// The uses of macros that what is checked stands for, outermost first.
+    expansions: Vec<ast::Ident>,
     sink: &'a mut Sink,
     /// Messages count; types are settled.
     last_pass: bool,
@@ -90,7 +92,7 @@ pub struct Checker<'a> {
     aggregate_allowed: bool,
 }
 
-/// Checks a script for a kernel. The parser's messages are in the sink already; its `Error` nodes stay silent.
+/// Checks a script without uses of macros ([`crate::macros::expand`]) for a kernel. The parser's messages are in the sink already; its `Error` nodes stay silent.
 ///
 /// # Errors
 /// The script has a mistake, which is in the sink.
@@ -267,6 +269,7 @@ impl Context<'_> {
             vars: &mut body.vars,
             declared: 0,
             scopes: Vec::new(),
+            expansions: Vec::new(),
             sink,
             last_pass,
             grew: false,
@@ -299,10 +302,35 @@ impl Checker<'_> {
     }
 
     pub(crate) fn report(&mut self, diag: Diagnostic) {
+        let diag = self.with_uses(diag);
         self.sink.error(diag);
     }
 
+    /// Names the uses of the macros in which a mistake lies, innermost first.
+    fn with_uses(&self, mut diag: Diagnostic) -> Diagnostic {
+        let at = diag.primary_span().unwrap_or_default();
+        for name in self.expansions.iter().rev() {
+            if name.span != at {
+                diag = diag.also(
+                    name.span,
+                    format!("in this use of the macro `{}`", name.name),
+                );
+            }
+        }
+        diag
+    }
+
+    /// Checks a block that may stand for a use of a macro.
+    fn in_expansion<R>(&mut self, block: &ast::ValueBlock, f: impl FnOnce(&mut Self) -> R) -> R {
+        let depth = self.expansions.len();
+        self.expansions.extend(block.expands.clone());
+        let result = f(self);
+        self.expansions.truncate(depth);
+        result
+    }
+
     pub(crate) fn warn(&mut self, diag: Diagnostic) {
+        let diag = self.with_uses(diag);
         self.sink.warn(diag);
     }
 

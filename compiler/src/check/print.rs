@@ -200,6 +200,17 @@ impl Printer<'_> {
             }
             ExprKind::Context(context) => format!("{}:{}", context_name(*context), ty()),
             ExprKind::Call(call) => self.call(call, e.ty),
+            ExprKind::Block(stmts, value) => {
+                let mut inner = Printer {
+                    program: self.program,
+                    kernel: self.kernel,
+                    probe: self.probe,
+                    out: String::new(),
+                };
+                inner.stmts(0, stmts);
+                let stmts: Vec<&str> = inner.out.lines().map(str::trim).collect();
+                format!("{{ {}; {} }}", stmts.join("; "), self.expr(value))
+            }
         }
     }
 

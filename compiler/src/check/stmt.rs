@@ -3,6 +3,8 @@
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::Checker;
+use super::expr::truth_of;
+use crate::macros::written_name;
 use crate::typed::{Expr, ExprKind, Stmt, StmtKind};
 use crate::types::Types;
 
@@ -22,31 +24,34 @@ impl Checker<'_> {
         })
     }
 
-    /// All statements are checked, also after a mistake in one.
+    /// A block with its own variables.
     fn block(&mut self, block: &ast::Block) -> Option<Vec<Stmt>> {
-        self.in_scope(|c| {
-            let mut out = Some(Vec::new());
-            let mut left: Option<Span> = None;
-            for stmt in &block.stmts {
-                if let Some(at) = left.take() {
-                    let message = "this is never reached";
-                    c.warn(
-                        Diagnostic::warning(codes::UNREACHABLE, stmt.span, message)
-                            .also(at, "leaves the probe"),
-                    );
-                }
-                let typed = c.stmt(stmt);
-                if typed.as_deref().is_some_and(leaves) {
-                    left = Some(stmt.span);
-                }
-                match (typed, &mut out) {
-                    (Some(new), Some(all)) => all.extend(new),
-                    (None, _) => out = None,
-                    (Some(_), None) => {}
-                }
+        self.in_scope(|c| c.stmts(&block.stmts))
+    }
+
+    /// All statements are checked, also after a mistake in one.
+    pub(super) fn stmts(&mut self, stmts: &[ast::Stmt]) -> Option<Vec<Stmt>> {
+        let mut out = Some(Vec::new());
+        let mut left: Option<Span> = None;
+        for stmt in stmts {
+            if let Some(at) = left.take() {
+                let message = "this is never reached";
+                self.warn(
+                    Diagnostic::warning(codes::UNREACHABLE, stmt.span, message)
+                        .also(at, "leaves the probe"),
+                );
             }
-            out
-        })
+            let typed = self.stmt(stmt);
+            if typed.as_deref().is_some_and(leaves) {
+                left = Some(stmt.span);
+            }
+            match (typed, &mut out) {
+                (Some(new), Some(all)) => all.extend(new),
+                (None, _) => out = None,
+                (Some(_), None) => {}
+            }
+        }
+        out
     }
 
     /// One statement may become several.
@@ -66,7 +71,16 @@ impl Checker<'_> {
                 then,
                 otherwise,
             } => {
+                let decided = matches!(cond.kind, ast::ExprKind::Comptime(_));
                 let cond = self.condition(cond);
+                if decided {
+                    // The other arm need not even make sense on this kernel.
+                    return match (truth_of(&cond?)?, otherwise) {
+                        (true, _) => self.block(then),
+                        (false, Some(otherwise)) => self.block(otherwise),
+                        (false, None) => Some(Vec::new()),
+                    };
+                }
                 let then = self.block(then);
                 let otherwise = match otherwise {
                     Some(block) => self.block(block),
@@ -87,6 +101,14 @@ impl Checker<'_> {
                 one(StmtKind::Return(Some(value)))
             }
             ast::StmtKind::Block(block) => self.block(block),
+            ast::StmtKind::While { .. }
+            | ast::StmtKind::For { .. }
+            | ast::StmtKind::Unroll { .. }
+            | ast::StmtKind::Break
+            | ast::StmtKind::Continue => {
+                self.error(codes::NOT_YET, span, "nettrace does not know loops yet");
+                None
+            }
             // Reported by the parser.
             ast::StmtKind::Error => None,
         }
@@ -104,7 +126,8 @@ impl Checker<'_> {
         let pinned = written.map(|t| self.written_type(t));
         if let Some(first) = self.find_var(&var.name) {
             let at = self.vars[first].span;
-            let message = format!("the variable `${}` is declared twice", var.name);
+            let name = written_name(&var.name);
+            let message = format!("the variable `${name}` is declared twice");
             self.report(
                 Diagnostic::error(codes::REDECLARED, var.span, message).also(at, "first here"),
             );
@@ -149,8 +172,23 @@ impl Checker<'_> {
             let kind = StmtKind::If(cond?, then?, otherwise?);
             return Some(vec![Stmt { kind, span }]);
         }
+        // A block, which a macro becomes, needs no value here either.
+        if let ast::ExprKind::Block(block) = &e.kind {
+            return self.in_expansion(block, |c| {
+                c.in_scope(|c| {
+                    let mut stmts = c.stmts(&block.stmts);
+                    if let Some(value) = &block.value {
+                        let last = c.expr_stmt(value, value.span);
+                        stmts = stmts.zip(last).map(|(stmts, last)| [stmts, last].concat());
+                    }
+                    stmts
+                })
+            });
+        }
         let value = self.expr(e)?;
-        if value.ty != Types::VOID && !has_effect(&value) {
+        // The value of a macro may be there for those who want it.
+        let wanted = self.expansions.is_empty();
+        if wanted && value.ty != Types::VOID && !has_effect(&value) {
             let message = "nothing uses this value";
             let help = "to throw it away on purpose, write `_ = …`";
             self.warn(Diagnostic::warning(codes::DISCARDED_VALUE, e.span, message).help(help));

@@ -10,6 +10,7 @@ use super::state::VarState;
 use super::{Checker, var_id};
 use crate::index::Id;
 use crate::kernel::similar;
+use crate::macros::written_name;
 use crate::typed::{Expr, ExprKind, VarId};
 use crate::types::{Ty, Types};
 
@@ -31,7 +32,7 @@ impl Checker<'_> {
         self.declared += 1;
         if self.vars.get(id).is_none() {
             self.vars.push(VarState {
-                name: name.to_string(),
+                name: written_name(name).to_string(),
                 span,
                 ty: None,
                 pinned: false,
@@ -66,6 +67,7 @@ impl Checker<'_> {
             None => {
                 if !poisoned {
                     let declared = self.vars[id].span;
+                    let name = written_name(name);
                     let message = format!("`${name}` is used and never assigned");
                     self.report(
                         Diagnostic::error(codes::UNKNOWN_VARIABLE, span, message)
@@ -81,10 +83,18 @@ impl Checker<'_> {
         let mut diag = Diagnostic::error(
             codes::UNKNOWN_VARIABLE,
             span,
-            format!("the variable `${name}` has not been assigned"),
+            format!(
+                "the variable `${}` has not been assigned",
+                written_name(name)
+            ),
         );
         if !self.last_pass {
             return;
+        }
+        if written_name(name) != name {
+            let note =
+                "a macro has variables of its own; those of its user are parameters: `macro f($v)`";
+            return self.report(diag.note(note));
         }
         // Of the blocks before this one, too: a variable ends with its block.
         let elsewhere = (0..self.declared)

@@ -47,6 +47,10 @@ impl Lower<'_> {
                 let address = self.value(expr);
                 Place::foreign(address, ir::Space::Kernel, size)
             }
+            ExprKind::Block(stmts, value) => {
+                self.inner_stmts(stmts);
+                self.place_of(value)
+            }
             _ => self.materialize(expr),
         }
     }

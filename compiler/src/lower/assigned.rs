@@ -83,6 +83,10 @@ impl Walk {
                 self.unassigned.insert(var);
             }
         }
+        if let ExprKind::Block(stmts, value) = &expr.kind {
+            self.stmts(stmts);
+            return self.expr(value);
+        }
         each_part(expr, |part| self.expr(part));
     }
 }

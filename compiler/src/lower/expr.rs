@@ -82,6 +82,10 @@ impl Lower<'_> {
                 }
                 Lowering::Into(_) | Lowering::Never => self.b.iconst(0),
             },
+            ExprKind::Block(stmts, value) => {
+                self.inner_stmts(stmts);
+                self.value(value)
+            }
             ExprKind::Deref(_)
             | ExprKind::Member { .. }
             | ExprKind::Element(..)

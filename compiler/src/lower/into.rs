@@ -42,6 +42,10 @@ impl Lower<'_> {
                 self.b.switch_to(join);
             }
             ExprKind::Cast(from) => self.write_cast(from, expr.ty, *to),
+            ExprKind::Block(stmts, value) => {
+                self.inner_stmts(stmts);
+                self.write_memory(value, to);
+            }
             ExprKind::Call(call) => {
                 if let Lowering::Into(lower) = call.builtin.lower {
                     lower(self, call, to);

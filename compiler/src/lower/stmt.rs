@@ -19,6 +19,15 @@ impl Lower<'_> {
         }
     }
 
+    /// Statements inside an expression: the memory that the statement around them holds stays in use.
+    pub(super) fn inner_stmts(&mut self, stmts: &[Stmt]) {
+        let outer = self.hold_temps();
+        let span = self.b.span();
+        self.stmts(stmts);
+        self.b.set_span(span);
+        self.give_back_temps(outer);
+    }
+
     fn stmt(&mut self, stmt: &Stmt) {
         match &stmt.kind {
             StmtKind::Assign(var, value) => self.assign(*var, value),

@@ -29,6 +29,14 @@ pub(crate) struct Temps {
     scratch_vars: u32,
     /// Bytes of the scratch region in use.
     scratch: u32,
+    /// Bytes of it that the current statement found in use.
+    floor: u32,
+}
+
+/// What a statement around others holds.
+pub(super) struct Held {
+    used: Vec<(SlotId, u32, u32)>,
+    floor: u32,
 }
 
 impl Lower<'_> {
@@ -63,7 +71,22 @@ impl Lower<'_> {
             }
         }
         self.temps.scratch = self.temps.scratch_vars;
+        self.temps.floor = self.temps.scratch_vars;
         self.plans.scratch_room(self.temps.scratch);
+    }
+
+    /// Keeps the current statement's temporaries while others run inside it.
+    pub(super) fn hold_temps(&mut self) -> Held {
+        let used = std::mem::take(&mut self.temps.used);
+        let floor = std::mem::replace(&mut self.temps.floor, self.temps.scratch);
+        Held { used, floor }
+    }
+
+    /// Goes on with the statement that held them. What the last inner statement used is free.
+    pub(super) fn give_back_temps(&mut self, held: Held) {
+        self.release_temps();
+        self.temps.used = held.used;
+        self.temps.floor = held.floor;
     }
 
     /// The place of a variable in memory.
@@ -101,7 +124,7 @@ impl Lower<'_> {
     /// Ends the lives of all temporaries.
     pub(super) fn release_temps(&mut self) {
         self.temps.free.append(&mut self.temps.used);
-        self.temps.scratch = self.temps.scratch_vars;
+        self.temps.scratch = self.temps.floor;
     }
 
     fn scratch_temp(&mut self, size: u32) -> Place {

@@ -3,7 +3,7 @@
 //! In: an expression. Out: its direct parts, or answers to questions about all of its parts.
 
 use crate::builtins::Lowering;
-use crate::typed::{Expr, ExprKind, Extra, ScriptMapId, VarId};
+use crate::typed::{Expr, ExprKind, Extra, ScriptMapId, Stmt, StmtKind, VarId};
 
 /// Calls `f` with each direct part of an expression, in the order of evaluation.
 pub(crate) fn each_part<'e>(expr: &'e Expr, mut f: impl FnMut(&'e Expr)) {
@@ -34,11 +34,35 @@ pub(crate) fn each_part<'e>(expr: &'e Expr, mut f: impl FnMut(&'e Expr)) {
         | ExprKind::TupleElement(a, _)
         | ExprKind::IncDec { target: a, .. } => f(a),
         ExprKind::Tuple(parts) => parts.iter().for_each(f),
+        ExprKind::Block(stmts, value) => {
+            each_in_stmts(stmts, &mut f);
+            f(value);
+        }
         ExprKind::Call(call) => {
             call.args.iter().for_each(&mut f);
             if let Extra::Map(_, Some(key)) = &call.extra {
                 f(key);
             }
+        }
+    }
+}
+
+/// Calls `f` with each expression that stands directly in a statement.
+fn each_in_stmts<'e>(stmts: &'e [Stmt], f: &mut impl FnMut(&'e Expr)) {
+    for stmt in stmts {
+        match &stmt.kind {
+            StmtKind::Assign(_, value) | StmtKind::Expr(value) => f(value),
+            StmtKind::AssignMap(_, key, value) | StmtKind::AddMap(_, key, value) => {
+                key.iter().for_each(&mut *f);
+                f(value);
+            }
+            StmtKind::Aggregate(_, key, value) => key.iter().chain(value).for_each(&mut *f),
+            StmtKind::If(cond, then, otherwise) => {
+                f(cond);
+                each_in_stmts(then, f);
+                each_in_stmts(otherwise, f);
+            }
+            StmtKind::Return(value) => value.iter().for_each(&mut *f),
         }
     }
 }
@@ -53,7 +77,7 @@ fn any(expr: &Expr, question: &impl Fn(&Expr) -> bool) -> bool {
 /// Whether evaluating the expression changes anything.
 pub(crate) fn has_effect(expr: &Expr) -> bool {
     any(expr, &|e| match &e.kind {
-        ExprKind::IncDec { .. } => true,
+        ExprKind::IncDec { .. } | ExprKind::Block(..) => true,
         ExprKind::Call(call) => {
             matches!(call.builtin.lower, Lowering::Action(_))
                 || matches!(call.extra, Extra::Map(..) | Extra::PrintMap(..))

@@ -56,9 +56,20 @@ impl Uses {
                 self.block(then);
                 otherwise.iter().for_each(|b| self.block(b));
             }
+            ast::StmtKind::While { cond, body } | ast::StmtKind::Unroll { count: cond, body } => {
+                self.expr(cond);
+                self.block(body);
+            }
+            ast::StmtKind::For { over, body, .. } => {
+                if let ast::ForOver::Range(from, to) = over {
+                    self.expr(from);
+                    self.expr(to);
+                }
+                self.block(body);
+            }
             ast::StmtKind::Return(value) => value.iter().for_each(|e| self.expr(e)),
             ast::StmtKind::Block(block) => self.block(block),
-            ast::StmtKind::Error => {}
+            ast::StmtKind::Break | ast::StmtKind::Continue | ast::StmtKind::Error => {}
         }
     }
 
@@ -101,12 +112,19 @@ impl Uses {
                 }
             }
             K::Tuple(items) => self.exprs(items),
+            K::Record(fields) => self.exprs(fields.iter().map(|(_, e)| e)),
+            K::Comptime(inner) => self.expr(inner),
+            K::Block(block) => {
+                block.stmts.iter().for_each(|s| self.stmt(s));
+                self.exprs(block.value.as_deref());
+            }
             K::Int(_)
             | K::Str(_)
             | K::Bool(_)
             | K::Var(_)
             | K::Positional(_)
             | K::PositionalCount
+            | K::Type(_)
             | K::Discard
             | K::Error => {}
         }

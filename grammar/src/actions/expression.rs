@@ -267,7 +267,8 @@ impl Context<'_> {
         hi: u32,
     ) -> Deep<ValueBlock> {
         let span = Span::new(lo, hi);
-        let ends_in_value = matches!(&last, Some(stmt) if matches!(stmt.node.kind, StmtKind::Expr(_)));
+        let ends_in_value =
+            matches!(&last, Some(stmt) if matches!(stmt.node.kind, StmtKind::Expr(_)));
         let Deep {
             node: mut stmts,
             height,
@@ -280,7 +281,12 @@ impl Context<'_> {
             _ => None,
         };
         if height < MAX_HEIGHT {
-            let node = ValueBlock { stmts, value, span };
+            let node = ValueBlock {
+                stmts,
+                value,
+                expands: None,
+                span,
+            };
             return Deep {
                 node,
                 height: height + 1,

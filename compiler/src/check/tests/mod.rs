@@ -1,6 +1,7 @@
 //! Scripts in, typed programs or rendered messages out, against the small kernel that is checked in.
 
 mod errors;
+mod expansion;
 mod probes;
 mod robust;
 mod semantics;
@@ -10,6 +11,7 @@ use nettrace_grammar::{Sink, SourceMap, parse, render};
 
 use super::{Options, check, print};
 use crate::kernel::fixture::{FixtureKernel, kernels};
+use crate::macros;
 
 /// The typed program as text, after the messages if there are any.
 fn typed_with(script: &str, kernel: &FixtureKernel, options: &Options) -> String {
@@ -18,7 +20,8 @@ fn typed_with(script: &str, kernel: &FixtureKernel, options: &Options) -> String
     let parsed = parse(&map, file);
     let mut sink = Sink::new();
     sink.extend(parsed.diags);
-    let program = check(&parsed.script, kernel, options, &mut sink);
+    let script = macros::expand(&parsed.script, &[], &mut sink);
+    let program = check(&script, kernel, options, &mut sink);
     let mut out = render::render(&map, &sink.into_sorted(), false);
     if let Ok(program) = program {
         out.push_str(&print(&program, kernel));

@@ -16,7 +16,8 @@ fn run(script: &str, kernel: &FixtureKernel) -> bool {
     let broken = !parsed.diags.is_empty();
     let mut sink = Sink::new();
     sink.extend(parsed.diags);
-    let program = check(&parsed.script, kernel, &Options::default(), &mut sink);
+    let expanded = crate::macros::expand(&parsed.script, &[], &mut sink);
+    let program = check(&expanded, kernel, &Options::default(), &mut sink);
     let errors = sink
         .diagnostics()
         .iter()
