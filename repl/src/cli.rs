@@ -165,9 +165,15 @@ pub(crate) struct CompileOptions {
 /// Options of everything that runs programs.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct RunOptions {
-    /// Write the script's output to a file
+    /// Write the script's output to a file; messages stay on standard error
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// How the output is written: text, or json (one object a line)
+    #[arg(short = 'f', long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+    /// When output is written: line, full or none; unless given, whenever no more events wait
+    #[arg(short = 'B', value_name = "MODE", hide_possible_values = true)]
+    pub(crate) buffering: Option<Buffering>,
     /// Keep quiet about what was attached
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
@@ -177,6 +183,24 @@ pub(crate) struct RunOptions {
     /// Load and verify the programs, attach nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Values of `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// Values of `-B`, as bpftrace has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Buffering {
+    /// After each line
+    Line,
+    /// In large pieces
+    Full,
+    /// After each event
+    None,
 }
 
 /// Stages that `--emit` prints.
@@ -250,6 +274,17 @@ mod tests {
             parse(&["nettrace", "check", "a.nt"]).command,
             Some(Command::Check(_))
         ));
+    }
+
+    #[test]
+    fn formats_are_named() {
+        let json = parse(&["nettrace", "-f", "json", "-B", "line", "-e", "begin { }"]);
+        assert_eq!(json.trace.run.format, Format::Json);
+        assert_eq!(json.trace.run.buffering, Some(Buffering::Line));
+        let run = ["nettrace", "run", "--format", "xml", "ct-delete"];
+        let error = Cli::try_parse_from(run).expect_err("no such format");
+        let text = error.to_string();
+        assert!(text.contains("[possible values: text, json]"), "{text}");
     }
 
     #[test]

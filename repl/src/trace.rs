@@ -10,13 +10,16 @@ use nettrace_grammar::diag::Severity;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
 use nettrace_runtime::host::HostFunctions;
 use nettrace_runtime::load::{Attached, LoadOptions, Loaded};
+use nettrace_runtime::output::Sink;
+use nettrace_runtime::output::json::JsonSink;
 use nettrace_runtime::output::stream::Stream;
 use nettrace_runtime::output::text::TextSink;
+use nettrace_runtime::output::writer::{Buffering, Writer};
 use nettrace_runtime::ring::Ring;
 use nettrace_runtime::run::Session;
 use nettrace_runtime::signals::Signals;
 
-use crate::cli::RunOptions;
+use crate::cli::{self, Format, RunOptions};
 use crate::report::{Exit, Reporter};
 
 /// What is needed to run a finished object.
@@ -68,10 +71,10 @@ impl Tracer<'_> {
     ) -> Result<i32, Vec<Diagnostic>> {
         // The session reads the plan while the programs are attached and detached.
         let plan = loaded.plan().clone();
-        let mut sink = TextSink::new(output, io::stderr(), self.options.quiet);
+        let mut sink = self.sink(output);
         let ring = loaded.ring().map_err(one)?;
         let ring = ring.map(|ring| Box::new(ring) as Box<dyn Ring>);
-        let mut session = Session::new(&plan, ring, &mut sink).map_err(one)?;
+        let mut session = Session::new(&plan, ring, &mut *sink).map_err(one)?;
         loaded.run_begin().map_err(one)?;
         session.drain(&mut loaded);
         if !session.has_exited() && !self.signals.stop_requested() {
@@ -97,6 +100,22 @@ impl Tracer<'_> {
                 let file = File::create(path).map_err(|e| unwritable(path, &e))?;
                 Ok(Stream::new(OwnedFd::from(file), signals))
             }
+        }
+    }
+
+    fn sink(&self, output: Stream) -> Box<dyn Sink> {
+        let buffering = match self.options.buffering {
+            None => Buffering::Batch,
+            Some(cli::Buffering::Line) => Buffering::Line,
+            Some(cli::Buffering::Full) => Buffering::Full,
+            Some(cli::Buffering::None) => Buffering::Off,
+        };
+        let writer = Writer::new(output, io::stderr())
+            .quiet(self.options.quiet)
+            .buffering(buffering);
+        match self.options.format {
+            Format::Text => Box::new(TextSink::new(writer)),
+            Format::Json => Box::new(JsonSink::new(writer)),
         }
     }
 

@@ -130,7 +130,6 @@ impl<'a> Dispatcher<'a> {
                 Err(error) => write_failure(&mut self.text, error),
             }
         }
-        self.text.push(b'\n');
         self.sink.text(TextKind::Join, &self.text);
         Ok(())
     }

@@ -6,7 +6,7 @@
 use nettrace_compiler::artifact::{Plan, Program, ProgramId, control_lost};
 
 use crate::decode::native;
-use crate::output::Lost;
+use crate::output::{Ledger, Lost};
 
 /// The counters as last seen.
 #[derive(Debug)]
@@ -54,16 +54,16 @@ impl Losses {
         increases
     }
 
-    /// All losses so far, of the programs that have any.
-    pub fn totals(&self) -> Vec<Lost> {
-        self.programs
-            .iter()
-            .filter(|counter| counter.seen > 0)
+    /// All losses so far.
+    pub fn ledger(&self) -> Ledger {
+        let losing = self.programs.iter().filter(|counter| counter.seen > 0);
+        let ring_full = losing
             .map(|counter| Lost {
                 probe: counter.probe.clone(),
                 events: counter.seen,
             })
-            .collect()
+            .collect();
+        Ledger { ring_full }
     }
 }
 
@@ -113,7 +113,8 @@ mod tests {
             lost("kprobe:nf_ct_delete", 5),
             lost("kprobe:ip_output and 2 more", 7),
         ];
-        assert_eq!(losses.totals(), totals);
+        assert_eq!(losses.ledger().ring_full, totals);
+        assert_eq!(losses.ledger().total(), 12);
     }
 
     #[test]

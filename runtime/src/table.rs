@@ -15,6 +15,10 @@ use crate::live::Entries;
 pub struct Table<'a> {
     /// With `@`.
     pub name: &'a str,
+    /// What the map's values are.
+    pub stored: &'a Stored,
+    /// Whether entries have keys.
+    pub keyed: bool,
     /// In printing order. A scalar map has one row without a key.
     pub rows: Vec<Row<'a>>,
 }
@@ -104,6 +108,8 @@ impl<'a> Table<'a> {
         }
         Table {
             name: &script.name,
+            stored: &script.value,
+            keyed: script.key.is_some(),
             rows,
         }
     }

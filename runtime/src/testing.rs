@@ -12,6 +12,7 @@ use nettrace_grammar::Diagnostic;
 use crate::live::{Entries, Live};
 use crate::output::Names;
 use crate::output::text::TextSink;
+use crate::output::writer::Writer;
 use crate::ring::Ring;
 use crate::symbols::kernel::{KernelSymbols, Table};
 
@@ -292,13 +293,13 @@ impl Ring for ListRing {
 }
 
 pub(crate) fn sink() -> TextSink<Vec<u8>, Vec<u8>> {
-    TextSink::new(Vec::new(), Vec::new(), false)
+    TextSink::new(Writer::new(Vec::new(), Vec::new()))
 }
 
 /// What a sink has printed: results, messages.
 pub(crate) fn printed(mut sink: TextSink<Vec<u8>, Vec<u8>>) -> (String, String) {
     use crate::output::Sink;
-    sink.flush().expect("a vector takes everything");
+    sink.finish().expect("a vector takes everything");
     let (output, messages) = sink.into_parts();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("test output is text");
     (text(output), text(messages))

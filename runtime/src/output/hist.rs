@@ -1,7 +1,9 @@
-//! Histograms as rows of text.
+//! Histograms: which numbers a bucket counts, and rows of text.
 //!
 //! In: the buckets of `hist()` or `lhist()`. Out: one row per bucket from the first to the last that counted anything: the
-//! bucket's bounds in 16 columns, the count in 8, a bar of 52.
+//! bucket's bounds in 16 columns, the count in 8, a bar of 52. For formats without bars, the bounds as numbers.
+
+use std::ops::Range;
 
 use super::value::write_display;
 
@@ -48,17 +50,66 @@ pub fn write_lhist(out: &mut Vec<u8>, min: i64, max: i64, step: i64, buckets: &[
     });
 }
 
-fn write_rows(out: &mut Vec<u8>, buckets: &[u64], label: impl Fn(usize) -> String) {
+/// The buckets from the first to the last that counted anything.
+pub(crate) fn shown(buckets: &[u64]) -> Range<usize> {
     let counted = |count: &u64| *count > 0;
-    let Some(first) = buckets.iter().position(counted) else {
-        return;
+    let first = buckets.iter().position(counted);
+    let last = buckets.iter().rposition(counted);
+    first
+        .zip(last)
+        .map_or(0..0, |(first, last)| first..last + 1)
+}
+
+/// The numbers that a bucket counts, both ends included; `None`: without end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) min: Option<i128>,
+    pub(crate) max: Option<i128>,
+}
+
+/// What bucket `index` of `hist(n, bits)` counts.
+pub(crate) fn power_bounds(index: usize, bits: u32) -> Bounds {
+    if index == 0 {
+        return Bounds {
+            min: None,
+            max: Some(-1),
+        };
+    }
+    Bounds {
+        min: Some(power_start(index - 1, bits)),
+        max: Some(power_start(index, bits) - 1),
+    }
+}
+
+/// The smallest number of the bucket behind `index`.
+fn power_start(index: usize, bits: u32) -> i128 {
+    let parts = 1i128 << bits.min(16);
+    let index = index as i128;
+    if index < parts {
+        return index;
+    }
+    // Plans are checked: there are no more than 64 powers.
+    let power = (index / parts - 1).min(64);
+    (parts + index % parts) << power
+}
+
+/// What bucket `index` of the `count` buckets of an `lhist()` counts.
+pub(crate) fn linear_bounds(index: usize, count: usize, min: i64, max: i64, step: i64) -> Bounds {
+    let start = |index: usize| {
+        let offset = i128::from(step).saturating_mul(index as i128);
+        i128::from(min).saturating_add(offset).min(max.into())
     };
-    let most = buckets.iter().copied().max().unwrap_or(1);
-    let shown = buckets
-        .iter()
-        .rposition(counted)
-        .map_or(first, |last| last + 1 - first);
-    for (index, &count) in buckets.iter().enumerate().skip(first).take(shown) {
+    Bounds {
+        min: index.checked_sub(1).map(start),
+        max: (index + 1 < count).then(|| start(index) - 1),
+    }
+}
+
+fn write_rows(out: &mut Vec<u8>, buckets: &[u64], label: impl Fn(usize) -> String) {
+    let most = buckets.iter().copied().max().unwrap_or(1).max(1);
+    let shown = shown(buckets);
+    let rows = buckets.iter().enumerate().skip(shown.start);
+    for (index, &count) in rows.take(shown.len()) {
         let filled = (u128::from(count) * BAR as u128 / u128::from(most)) as usize;
         let label = label(index);
         write_display(out, format_args!("{label:LABEL$}{count:8} |"));
@@ -173,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn linear_bounds() {
+    fn linear_labels() {
         let text = lhist(0, 100, 10, &[(0, 1), (1, 1), (2, 4), (11, 2)]);
         assert!(
             text.starts_with(
@@ -206,6 +257,31 @@ mod tests {
             labels(&lhist(0, 4096, 1024, &[(1, 1), (4, 1)]))[0],
             "[0, 1K)"
         );
+    }
+
+    #[test]
+    fn bounds_are_what_the_buckets_count() {
+        let both = |min, max| Bounds {
+            min: Some(min),
+            max: Some(max),
+        };
+        assert_eq!(power_bounds(0, 0).max, Some(-1));
+        assert_eq!(power_bounds(1, 0), both(0, 0));
+        assert_eq!(power_bounds(2, 0), both(1, 1));
+        assert_eq!(power_bounds(3, 0), both(2, 3));
+        assert_eq!(power_bounds(65, 0), both(1 << 63, u64::MAX.into()));
+        for bits in 0..=5 {
+            for value in (0..1000u64).chain([u64::MAX, 1 << 40, (1 << 40) - 1]) {
+                let bounds = power_bounds(bucket(value, bits), bits);
+                let range = bounds.min.expect("a bound")..=bounds.max.expect("a bound");
+                assert!(range.contains(&value.into()), "{value} of {bits} bits");
+            }
+        }
+        let linear = |index| linear_bounds(index, 5, 0, 25, 10);
+        assert_eq!((linear(0).min, linear(0).max), (None, Some(-1)));
+        assert_eq!(linear(1), both(0, 9));
+        assert_eq!(linear(3), both(20, 24));
+        assert_eq!((linear(4).min, linear(4).max), (Some(25), None));
     }
 
     #[test]

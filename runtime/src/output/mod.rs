@@ -1,14 +1,17 @@
 //! Values to output.
 //!
-//! A [`Sink`] is one output format; the event loop calls it and knows no format. [`text`] is the format of a terminal.
-//! [`value`] holds the text forms of values, [`format`] printf, [`hist`] histograms, [`clock`] the time of day.
+//! A [`Sink`] is one output format; the event loop calls it and knows no format. [`text`] is the format of a terminal, [`json`] the one
+//! for programs; both write through a [`writer::Writer`]. [`value`] holds the text forms of values, [`format`] printf, [`hist`]
+//! histograms, [`clock`] the time of day.
 
 pub mod clock;
 pub mod format;
 pub mod hist;
+pub mod json;
 pub mod stream;
 pub mod text;
 pub mod value;
+pub mod writer;
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -77,6 +80,26 @@ pub struct Lost {
     pub events: u64,
 }
 
+/// What was lost in a whole run, by cause. What cannot happen in a run is not listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Events that did not fit into the ring buffer, of the programs that lost any.
+    pub ring_full: Vec<Lost>,
+}
+
+impl Ledger {
+    /// Whether nothing was lost.
+    pub fn is_empty(&self) -> bool {
+        self.ring_full.is_empty()
+    }
+
+    /// Everything together.
+    pub fn total(&self) -> u64 {
+        let events = self.ring_full.iter().map(|lost| lost.events);
+        events.fold(0, u64::saturating_add)
+    }
+}
+
 /// Which kind of output a text belongs to; formats with a structure tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
@@ -84,7 +107,7 @@ pub enum TextKind {
     Printf,
     /// `time()`
     Time,
-    /// `join()`, with its line break.
+    /// `join()`, without its line break.
     Join,
 }
 
@@ -100,14 +123,16 @@ pub trait Sink {
     fn attached(&mut self, probes: usize);
     /// Events were lost since the last report.
     fn lost(&mut self, lost: &[Lost]);
-    /// All events lost in the run; not called if there are none.
-    fn lost_total(&mut self, lost: &[Lost]);
+    /// What was lost in the whole run, if anything was; the last call but [`Sink::finish`].
+    fn ledger(&mut self, ledger: &Ledger);
     /// A problem of the host or a bug of nettrace.
     fn problem(&mut self, diag: &Diagnostic);
     /// The last event was printed; maps follow.
     fn end(&mut self);
-    /// Writes what has been collected. An error means that nobody reads the output any more.
+    /// No more events wait: a good moment to write what has been collected. An error means that output is not taken any more.
     fn flush(&mut self) -> io::Result<()>;
+    /// Writes everything that has been collected.
+    fn finish(&mut self) -> io::Result<()>;
     /// The descriptor whose reader may go away, if the output has one.
     fn watched(&self) -> Option<BorrowedFd<'_>> {
         None

@@ -1,133 +1,90 @@
-//! The text format: what a terminal shows.
-//!
-//! Results are collected and written once per batch of events; messages go to standard error at once, after the results
-//! that came before them. The forms are those of bpftrace.
+//! The text format: what a terminal shows. The forms are those of bpftrace.
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use nettrace_grammar::render::render_one;
-use nettrace_grammar::{Diagnostic, SourceMap};
+use nettrace_grammar::Diagnostic;
 
 use super::stream::Output;
 use super::value::{write_display, write_failure, write_key, write_result, write_value};
-use super::{Lost, Names, Sink, TextKind, hist};
+use super::writer::Writer;
+use super::{Ledger, Lost, Names, Sink, TextKind, hist};
 use crate::decode::{DecodeError, Value};
 use crate::table::{Reduced, Row, Table};
-
-/// Collected output is written when there is this much, even within a batch.
-const MUCH: usize = 64 << 10;
 
 /// Prints text.
 #[derive(Debug)]
 pub struct TextSink<O, M> {
-    collected: Vec<u8>,
-    output: O,
-    messages: M,
-    quiet: bool,
-    /// Why output cannot be written any more.
-    failure: Option<io::Error>,
+    writer: Writer<O, M>,
 }
 
 impl<O: Output, M: Write> TextSink<O, M> {
-    /// Results go to `output`, messages to `messages`. Quiet: no progress messages.
-    pub fn new(output: O, messages: M, quiet: bool) -> Self {
-        TextSink {
-            collected: Vec::new(),
-            output,
-            messages,
-            quiet,
-            failure: None,
-        }
+    /// Prints to this writer.
+    pub fn new(writer: Writer<O, M>) -> Self {
+        TextSink { writer }
     }
 
     /// What was written to, for tests.
     pub fn into_parts(self) -> (O, M) {
-        (self.output, self.messages)
-    }
-
-    fn write(&mut self) {
-        if self.failure.is_none()
-            && let Err(error) = self.output.write_all(&self.collected)
-        {
-            self.failure = Some(error);
-        }
-        self.collected.clear();
-    }
-
-    fn write_if_much(&mut self) {
-        if self.collected.len() >= MUCH {
-            self.write();
-        }
-    }
-
-    fn message(&mut self, text: std::fmt::Arguments<'_>) {
-        self.write();
-        // There is nobody left to tell when standard error fails.
-        let _ = self.messages.write_fmt(text);
+        self.writer.into_parts()
     }
 }
 
 impl<O: Output, M: Write> Sink for TextSink<O, M> {
-    fn text(&mut self, _kind: TextKind, text: &[u8]) {
-        self.collected.extend_from_slice(text);
-        self.write_if_much();
+    fn text(&mut self, kind: TextKind, text: &[u8]) {
+        let out = self.writer.results();
+        out.extend_from_slice(text);
+        if kind == TextKind::Join {
+            out.push(b'\n');
+        }
+        self.writer.completed();
     }
 
     fn value(&mut self, value: &Result<Value<'_>, DecodeError>, names: &mut Names) {
-        write_result(&mut self.collected, value, names);
-        self.collected.push(b'\n');
-        self.write_if_much();
+        let out = self.writer.results();
+        write_result(out, value, names);
+        out.push(b'\n');
+        self.writer.completed();
     }
 
     fn map(&mut self, table: &Table<'_>, names: &mut Names) {
         for row in &table.rows {
-            write_row(&mut self.collected, table.name, row, names);
-            self.write_if_much();
+            write_row(self.writer.results(), table.name, row, names);
+            self.writer.completed();
         }
     }
 
     fn attached(&mut self, probes: usize) {
-        if !self.quiet {
-            let plural = if probes == 1 { "" } else { "s" };
-            self.message(format_args!("Attached {probes} probe{plural}\n"));
-        }
+        self.writer.tell_attached(probes);
     }
 
     fn lost(&mut self, lost: &[Lost]) {
-        for Lost { probe, events } in lost {
-            self.message(format_args!("Lost {events} events ({probe})\n"));
-        }
+        self.writer.tell_lost(lost);
     }
 
-    fn lost_total(&mut self, lost: &[Lost]) {
-        let total: u64 = lost.iter().map(|lost| lost.events).sum();
-        self.message(format_args!("WARNING: Total lost event count: {total}\n"));
-        for Lost { probe, events } in lost {
-            self.message(format_args!("    {probe}: {events}\n"));
-        }
+    fn ledger(&mut self, ledger: &Ledger) {
+        self.writer.tell_ledger(ledger);
     }
 
     fn problem(&mut self, diag: &Diagnostic) {
-        // Nothing at run time points into the script.
-        let text = render_one(&SourceMap::new(), diag, false);
-        self.message(format_args!("{text}"));
+        self.writer.tell_problem(diag);
     }
 
     fn end(&mut self) {
-        self.collected.extend_from_slice(b"\n\n");
+        self.writer.results().extend_from_slice(b"\n\n");
+        self.writer.completed();
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.write();
-        match &self.failure {
-            Some(error) => Err(error.kind().into()),
-            None => Ok(()),
-        }
+        self.writer.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.writer.finish()
     }
 
     fn watched(&self) -> Option<BorrowedFd<'_>> {
-        self.output.watched()
+        self.writer.watched()
     }
 }
 

@@ -4,6 +4,7 @@
 //! `exit()` what was sent later is dropped. A second signal cuts the end short. A reader that has gone away ends the run
 //! without a word.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,8 @@ pub struct Session<'a> {
     active: bool,
     /// Nobody reads the output any more.
     closed: bool,
+    /// Some of the output could not be written.
+    unwritten: bool,
 }
 
 impl<'a> Session<'a> {
@@ -66,6 +69,7 @@ impl<'a> Session<'a> {
             losses_seen: Instant::now(),
             active: false,
             closed: false,
+            unwritten: false,
         })
     }
 
@@ -184,7 +188,31 @@ impl<'a> Session<'a> {
     }
 
     fn flush(&mut self) {
-        self.closed |= self.events.sink.flush().is_err();
+        let written = self.events.sink.flush();
+        self.look_at(written);
+    }
+
+    fn finished(&mut self) {
+        let written = self.events.sink.finish();
+        self.look_at(written);
+    }
+
+    /// Output that is not taken any more ends the run. A reader that has gone away knows that itself, and so does who insists on an
+    /// end; anything else is told.
+    fn look_at(&mut self, written: io::Result<()>) {
+        let Err(error) = written else {
+            return;
+        };
+        if !self.closed && is_host_problem(&error) {
+            self.unwritten = true;
+            let message = format!("cannot write the output: {error}");
+            let mut diag = Diagnostic::host(codes::FILE_ERROR, message);
+            if error.kind() == io::ErrorKind::StorageFull {
+                diag = diag.help("make room, or write elsewhere with `-o FILE`");
+            }
+            self.events.sink.problem(&diag.note("tracing ends here"));
+        }
+        self.closed = true;
     }
 
     fn fire(&mut self, timers: &mut [Timer<'_>], number: u64, live: &mut dyn Live) {
@@ -246,9 +274,10 @@ impl<'a> Session<'a> {
             }
             self.flush();
         }
-        let totals = self.losses.totals();
-        if !totals.is_empty() {
-            self.events.sink.lost_total(&totals);
+        self.events.sink.ledger(&self.losses.ledger());
+        self.finished();
+        if self.unwritten {
+            return FAILED;
         }
         code.unwrap_or(0)
     }
@@ -275,6 +304,10 @@ impl<'a> Session<'a> {
             self.events.print_map(map, 0, 0, live);
         }
     }
+}
+
+fn is_host_problem(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::BrokenPipe && error.raw_os_error().is_some()
 }
 
 fn refused(what: &str, errno: Errno) -> Diagnostic {

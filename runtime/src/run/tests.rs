@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, raise};
 use super::*;
 use crate::output::stream::Stream;
 use crate::output::text::TextSink;
+use crate::output::writer::Writer;
 use crate::testing::{
     FakeLive, I64, ListRing, U64, control, event, format, plan, printed, program, script_map, sink,
     words,
@@ -168,11 +169,10 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     let (reader, writer) = pipe();
     drop(reader);
     let signals = Rc::new(Signals::block().expect("signals"));
-    let mut sink = TextSink::new(
+    let mut sink = TextSink::new(Writer::new(
         Stream::new(writer, Some(signals.clone())),
         Vec::new(),
-        false,
-    );
+    ));
     let plan = small(kprobe());
     let mut live = live();
     // No record, nothing to write: the hang-up itself wakes the loop.
@@ -191,11 +191,10 @@ fn output_reaches_a_slow_reader_complete() {
         reader.read_to_string(&mut text).map(|_| text)
     });
     let signals = Rc::new(Signals::block().expect("signals"));
-    let mut sink = TextSink::new(
+    let mut sink = TextSink::new(Writer::new(
         Stream::new(writer, Some(signals.clone())),
         Vec::new(),
-        false,
-    );
+    ));
     let plan = small(kprobe());
     let ring = ListRing::default();
     ring.send((0..50_000).map(say));

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use crate::events::Dispatcher;
 use crate::live::Live;
 use crate::output::Sink;
+use crate::output::json::JsonSink;
+use crate::output::writer::Writer;
 use crate::table::Table;
 use crate::testing::{FakeLive, names, plan, program, script_map, sink, spec, with_symbols};
 
@@ -134,6 +136,17 @@ fn with_event(layout: Layout, size: u32) -> Plan {
     plan
 }
 
+/// Every line a program reads can be parsed.
+fn all_json(mut sink: JsonSink<Vec<u8>, Vec<u8>>) -> Result<(), TestCaseError> {
+    sink.finish().expect("a vector takes everything");
+    let (output, _) = sink.into_parts();
+    for line in output.split_inclusive(|&b| b == b'\n') {
+        let parsed = serde_json::from_slice::<serde_json::Value>(line);
+        prop_assert!(parsed.is_ok(), "{}", String::from_utf8_lossy(line));
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn events_never_panic(
@@ -143,17 +156,22 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..256),
     ) {
         let plan = with_event(layout, size);
-        let mut sink = sink();
-        if let Ok(mut events) = Dispatcher::new(&plan, &mut sink) {
-            let symbols = with_symbols(std::mem::take(events.names_mut()));
-            *events.names_mut() = symbols;
-            let mut record = event.to_ne_bytes().to_vec();
-            record.extend(body);
-            events.record(&record, &mut FakeLive::default());
-            // The size in the plan is only checked against the record; give it one that is long enough, too.
-            record.resize(record.len().max((size as usize).min(4096)), 0x5a);
-            events.record(&record, &mut FakeLive::default());
+        let mut json = JsonSink::new(Writer::new(Vec::new(), Vec::new()));
+        let mut record = event.to_ne_bytes().to_vec();
+        record.extend(body);
+        // The size in the plan is only checked against the record; give it one that is long enough, too.
+        let mut longer = record.clone();
+        longer.resize(record.len().max((size as usize).min(4096)), 0x5a);
+        let sinks: [&mut dyn Sink; 2] = [&mut sink(), &mut json];
+        for sink in sinks {
+            if let Ok(mut events) = Dispatcher::new(&plan, sink) {
+                let symbols = with_symbols(std::mem::take(events.names_mut()));
+                *events.names_mut() = symbols;
+                events.record(&record, &mut FakeLive::default());
+                events.record(&longer, &mut FakeLive::default());
+            }
         }
+        all_json(json)?;
     }
 
     #[test]
@@ -184,7 +202,11 @@ proptest! {
             let entries: [(&[u8], &[u8]); 2] = [(&a[..half], &b[..half]), (&b[..half], &a[..half])];
             live.fill(id.0, &entries);
             let entries = live.entries(id).expect("entries");
-            sink().map(&Table::new(map, script, &entries, top, div), &mut names());
+            let table = Table::new(map, script, &entries, top, div);
+            sink().map(&table, &mut names());
+            let mut json = JsonSink::new(Writer::new(Vec::new(), Vec::new()));
+            json.map(&table, &mut names());
+            all_json(json)?;
         }
     }
 }
