@@ -20,6 +20,7 @@ pub mod probes;
 pub mod resolve;
 pub mod typed;
 pub mod types;
+pub mod unit;
 
 // Files that unit tests share with integration tests name the crate as the latter do.
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use nettrace_grammar::{Diagnostic, FileId, Sink, SourceMap, codes, dump, parse};
+use nettrace_grammar::{Diagnostic, FileId, Sink, SourceMap, codes, dump};
 
 use crate::artifact::Artifact;
 use crate::bpf::{self, Code, Limit, LimitError};
@@ -19,6 +19,7 @@ use crate::macros;
 use crate::object;
 use crate::opt::{blocks, bulk, cse, dead, merge, reads, simplify, snapshots};
 use crate::typed;
+use crate::unit::Unit;
 
 /// A pass of the optimiser.
 struct Pass {
@@ -83,15 +84,15 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Compiles one script.
+/// Compiles what was read from `sources`.
 pub fn compile(
     sources: &SourceMap,
-    script: FileId,
+    unit: &Unit,
     kernel: &dyn Kernel,
     options: &Options,
 ) -> Compiled {
     let mut sink = Sink::new();
-    let artifact = typed(sources, script, kernel, options, &mut sink)
+    let artifact = typed(unit, kernel, options, &mut sink)
         .and_then(|program| object(&program, kernel, options, sources, &mut sink));
     Compiled {
         artifact,
@@ -99,30 +100,23 @@ pub fn compile(
     }
 }
 
-/// Checks one script and compiles nothing: mistakes and warnings in order of position.
-pub fn check_only(
-    sources: &SourceMap,
-    script: FileId,
-    kernel: &dyn Kernel,
-    options: &Options,
-) -> Vec<Diagnostic> {
+/// Checks a script and compiles nothing: mistakes and warnings in order of position.
+pub fn check_only(unit: &Unit, kernel: &dyn Kernel, options: &Options) -> Vec<Diagnostic> {
     let mut sink = Sink::new();
-    typed(sources, script, kernel, options, &mut sink);
+    typed(unit, kernel, options, &mut sink);
     sink.into_sorted()
 }
 
-/// Text to typed program.
+/// Trees to typed program.
 fn typed(
-    sources: &SourceMap,
-    script: FileId,
+    unit: &Unit,
     kernel: &dyn Kernel,
     options: &Options,
     sink: &mut Sink,
 ) -> Option<typed::Program> {
-    let parsed = parse(sources, script);
-    sink.extend(parsed.diags);
+    sink.extend(unit.diags.iter().cloned());
     // What could be read is checked too: one run tells as many mistakes as possible.
-    let script = macros::expand(&parsed.script, &[], sink);
+    let script = macros::expand(&unit.script, &unit.library, sink);
     let program = check::check(&script, kernel, options, sink).ok()?;
     sink.check().ok()?;
     Some(program)
@@ -269,8 +263,8 @@ impl Stage {
 /// The text of a stage and what was found on the way to it; no text when errors came before.
 pub fn emit_stage(
     stage: Stage,
-    sources: &SourceMap,
-    script: FileId,
+    (sources, script): (&SourceMap, FileId),
+    unit: &Unit,
     kernel: &dyn Kernel,
     options: &Options,
 ) -> (Option<String>, Vec<Diagnostic>) {
@@ -278,11 +272,10 @@ pub fn emit_stage(
     let text = match stage {
         Stage::Tokens => Some(dump::tokens(sources, script)),
         Stage::Ast => {
-            let parsed = parse(sources, script);
-            sink.extend(parsed.diags);
-            Some(dump::ast(&parsed.script))
+            sink.extend(unit.diags.iter().cloned());
+            Some(dump::ast(&unit.script))
         }
-        _ => typed(sources, script, kernel, options, &mut sink).and_then(|program| {
+        _ => typed(unit, kernel, options, &mut sink).and_then(|program| {
             checked_stage(stage, &program, kernel, options, sources).map_or_else(
                 |errors| {
                     sink.extend(errors);

@@ -63,7 +63,8 @@ fn script<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
 fn compile(script: &str, kernel: &FixtureKernel) -> (Vec<(Severity, Code)>, String) {
     let mut map = SourceMap::new();
     let file = map.add("page.nt", script);
-    let diags = pipeline::compile(&map, file, kernel, &Options::default()).diagnostics;
+    let unit = Unit::read(&mut map, file, &NoImports);
+    let diags = pipeline::compile(&map, &unit, kernel, &Options::default()).diagnostics;
     let text = render::render(&map, &diags, false);
     (diags.iter().map(|d| (d.severity, d.code)).collect(), text)
 }

@@ -43,6 +43,8 @@ codes! {
     UNKNOWN_VARIABLE = 1005, "A variable that was never assigned";
     REDECLARED       = 1006, "A variable declared twice";
     BAD_MACRO        = 1007, "A macro that cannot be used or defined so";
+    NO_IMPORT        = 1008, "An imported file that does not exist or cannot be read";
+    UNKNOWN_OPTION   = 1009, "An option that the script does not take, or a wrong value for one";
     // Types.
     TYPE_MISMATCH    = 2001, "An expression of the wrong type";
     BAD_OPERAND      = 2002, "An operator that cannot be used on such operands";

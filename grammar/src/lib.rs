@@ -11,6 +11,7 @@ pub mod dump;
 pub mod print;
 pub mod render;
 pub mod source;
+pub mod visit;
 
 mod actions;
 mod condition;

@@ -39,7 +39,6 @@ static NAMES: &[Elsewhere] = &[
     instead("errorf", "printf(…)"),
     plain("fail"),
     plain("find"),
-    plain("getopt"),
     plain("has_cpid"),
     plain("has_key"),
     plain("is_array"),

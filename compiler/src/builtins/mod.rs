@@ -9,6 +9,7 @@ use crate::ir;
 use crate::lower::{Lower, Place};
 use crate::typed;
 
+mod comptime;
 mod context;
 mod known;
 mod maps;
@@ -81,6 +82,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Memory, strings and addresses", memory::ROWS),
     ("Output", output::ROWS),
     ("Maps and aggregations", maps::ROWS),
+    ("Options and questions about the kernel", comptime::ROWS),
 ];
 
 /// All rows.

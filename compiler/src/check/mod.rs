@@ -18,6 +18,7 @@ use crate::probes::ProbeKind;
 use crate::resolve::{self, Group, Resolver, Source};
 use crate::typed::{self, Limits, VarId};
 use crate::types::Types;
+use crate::unit::OptionValue;
 
 mod access;
 pub(crate) mod arguments;
@@ -52,6 +53,8 @@ use state::{MapTable, Stored, VarState};
 pub struct Options {
     /// Positional parameters: `$1` is the first.
     pub params: Vec<String>,
+    /// The script's own options that were given, by name without dashes.
+    pub options: Vec<(String, OptionValue)>,
     /// Overrides the script's own `missing_probes`.
     pub missing_probes: Option<MissingProbes>,
     /// Options of the config block from outside, name and value; they win over the script's.
@@ -74,6 +77,7 @@ pub struct Checker<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) limits: Limits,
     params: &'a [String],
+    options: &'a [(String, OptionValue)],
     group: &'a Group,
     maps: &'a mut MapTable,
     /// The variables of this body; those of earlier passes keep their number and type.
@@ -264,6 +268,7 @@ impl Context<'_> {
             settings: &self.config.settings,
             limits: self.config.limits,
             params: &self.options.params,
+            options: &self.options.options,
             group: &body.group,
             maps: &mut state.maps,
             vars: &mut body.vars,
@@ -295,6 +300,12 @@ impl Checker<'_> {
     /// A target's description, for messages: the first of the group.
     fn target_name(&self) -> &str {
         self.group.targets.first().map_or("", |t| t.probe.as_str())
+    }
+
+    /// The value of an option that was given.
+    pub(crate) fn option(&self, name: &str) -> Option<&OptionValue> {
+        let given = self.options.iter().rev().find(|(n, _)| n == name);
+        given.map(|(_, value)| value)
     }
 
     fn source(&self) -> &Source {

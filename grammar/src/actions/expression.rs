@@ -96,7 +96,14 @@ impl Context<'_> {
     fn unary(&mut self, op: UnaryOp, operand: Expr, span: Span) -> ExprKind {
         let addressable = matches!(
             operand.kind,
-            ExprKind::Var(_) | ExprKind::Map { key: None, .. } | ExprKind::Error
+            ExprKind::Var(_)
+                | ExprKind::Map { key: None, .. }
+                | ExprKind::Field { .. }
+                | ExprKind::Index { .. }
+                | ExprKind::Unary(UnaryOp::Deref, _)
+                | ExprKind::Ident(_)
+                | ExprKind::Block(_)
+                | ExprKind::Error
         );
         if op == UnaryOp::AddressOf && !addressable {
             let diag = Diagnostic::error(
@@ -104,7 +111,7 @@ impl Context<'_> {
                 span,
                 "`&` of something that has no address",
             )
-            .help("`&` takes a variable (`&$x`) or a whole map (`&@x`)");
+            .help("`&` takes a field (`&$p->f`), an element or a whole map (`&@x`)");
             self.report(diag);
             return ExprKind::Error;
         }

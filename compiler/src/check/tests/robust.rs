@@ -6,6 +6,7 @@ use nettrace_grammar::{Sink, SourceMap, codes, parse};
 
 use crate::check::{Options, check, print};
 use crate::kernel::fixture::{FixtureKernel, kernels};
+use crate::unit::{NoImports, Unit};
 use crate::pipeline;
 
 /// Checks and, if there is no mistake, compiles. Whether there was none.
@@ -31,7 +32,8 @@ fn run(script: &str, kernel: &FixtureKernel) -> bool {
         return false;
     };
     assert!(broken || !print(&program, kernel).is_empty());
-    let compiled = pipeline::compile(&map, file, kernel, &Options::default());
+    let unit = Unit::read(&mut map, file, &NoImports);
+    let compiled = pipeline::compile(&map, &unit, kernel, &Options::default());
     for diag in &compiled.diagnostics {
         assert_ne!(diag.code, codes::INTERNAL, "{diag:?}\n{script}");
     }

@@ -1,0 +1,218 @@
+//! What is known while compiling: the script's options, and what this kernel has. All of them are constants, so that `if comptime (…)`
+//! leaves out what a kernel cannot do.
+
+use nettrace_grammar::ast::{self, ExprKind as Ast};
+use nettrace_grammar::{Diagnostic, codes};
+
+use super::{Builtin, Form, Lowering};
+use crate::check::{CallSite, Checker};
+use crate::kernel::{KernelType, TypeKind};
+use crate::typed::{Expr, ExprKind};
+use crate::types::{Type, Types, members};
+use crate::unit::{OptionValue, default_value};
+
+pub(super) static ROWS: &[Builtin] = &[
+    row(
+        "getopt",
+        "bool, int64 or string getopt(string name[, default[, string description]])",
+        "An option of the script: `nettrace run SCRIPT --name=value`; without a default it is given or not. `--help` shows the descriptions.",
+        check_getopt,
+    ),
+    row(
+        "type_exists",
+        "bool type_exists(struct NAME)",
+        "Whether the kernel or a loaded module has a struct, union, enum or typedef.",
+        check_type_exists,
+    ),
+    row(
+        "field_exists",
+        "bool field_exists(struct NAME, a.b)",
+        "Whether a struct or union has a field, at any depth.",
+        check_field_exists,
+    ),
+    row(
+        "function_exists",
+        "bool function_exists(string name)",
+        "Whether the kernel or a loaded module has a function of this name, by BTF.",
+        check_function_exists,
+    ),
+    row(
+        "enum_exists",
+        "bool enum_exists(NAME)",
+        "Whether an enumeration of the kernel has this constant.",
+        check_enum_exists,
+    ),
+    row(
+        "is_a",
+        "bool is_a(value, struct NAME)",
+        "Whether a value is such a struct or a pointer to one: macros use it to serve several types.",
+        check_is_a,
+    ),
+];
+
+const fn row(
+    name: &'static str,
+    signature: &'static str,
+    doc: &'static str,
+    check: super::Check,
+) -> Builtin {
+    Builtin {
+        name,
+        form: Form::Function,
+        signature,
+        doc,
+        check,
+        lower: Lowering::Never,
+    }
+}
+
+fn truth(site: &CallSite<'_>, truth: bool) -> Option<Expr> {
+    Some(Expr {
+        kind: ExprKind::Int(i64::from(truth)),
+        ty: Types::BOOL,
+        span: site.span,
+    })
+}
+
+/// A constant: the option's value, else its default.
+fn check_getopt(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=3)?;
+    let name = c.literal_text(site.args.first()?, "the name of an option")?;
+    if let Some(text) = site.args.get(2) {
+        c.literal_text(text, "the description of an option")?;
+    }
+    let default = match site.args.get(1) {
+        None => OptionValue::Flag(false),
+        Some(e) => match default_value(e) {
+            Some(default) => default,
+            None => {
+                let message = "the default of an option is a number, a string, `true` or `false`";
+                c.report(Diagnostic::error(codes::BAD_ARGUMENT, e.span, message));
+                return None;
+            }
+        },
+    };
+    let value = c.option(&name).cloned().unwrap_or(default);
+    let (n, ty) = match value {
+        OptionValue::Text(text) => return Some(c.string(text.into_bytes(), site.span)),
+        OptionValue::Flag(flag) => (i64::from(flag), Types::BOOL),
+        OptionValue::Number(n) => (n, Types::I64),
+    };
+    Some(Expr {
+        kind: ExprKind::Int(n),
+        ty,
+        span: site.span,
+    })
+}
+
+/// The kind and name of a type that is asked about.
+fn asked_type(c: &mut Checker<'_>, e: &ast::Expr) -> Option<(Vec<TypeKind>, String)> {
+    match &e.kind {
+        Ast::Type(ty) => {
+            let kind = match ty.tag {
+                Some(ast::TypeTag::Struct) => TypeKind::Struct,
+                Some(ast::TypeTag::Union) => TypeKind::Union,
+                Some(ast::TypeTag::Enum) => TypeKind::Enum,
+                None => TypeKind::Typedef,
+            };
+            Some((vec![kind], ty.name.name.clone()))
+        }
+        Ast::Ident(name) => Some((vec![TypeKind::Typedef, TypeKind::Int], name.clone())),
+        _ => {
+            let message = "this is not a type";
+            c.report(
+                Diagnostic::error(codes::BAD_ARGUMENT, e.span, message)
+                    .help("write `struct NAME`, `union NAME`, `enum NAME` or the name of a typedef"),
+            );
+            None
+        }
+    }
+}
+
+fn check_type_exists(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let (kinds, name) = asked_type(c, site.args.first()?)?;
+    truth(
+        site,
+        kinds
+            .iter()
+            .any(|kind| c.kernel.find_type(*kind, &name).is_some()),
+    )
+}
+
+fn check_field_exists(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 2..=2)?;
+    let [of, path] = site.args else { return None };
+    let (kinds, name) = asked_type(c, of)?;
+    let mut names = Vec::new();
+    if !member_path(path, &mut names) {
+        let message = "this is not the path of a field";
+        c.report(
+            Diagnostic::error(codes::BAD_ARGUMENT, path.span, message)
+                .help("write the names as behind a variable: `field_exists(struct nf_conn, tuplehash)`"),
+        );
+        return None;
+    }
+    let mut at = kinds
+        .iter()
+        .find_map(|kind| c.kernel.find_type(*kind, &name));
+    for name in names {
+        at = at.and_then(|id| Some(members::find(c.kernel, id, name)?.ty));
+    }
+    truth(site, at.is_some())
+}
+
+/// The names of `a.b.c`.
+fn member_path<'e>(e: &'e ast::Expr, names: &mut Vec<&'e str>) -> bool {
+    match &e.kind {
+        Ast::Ident(name) => names.push(name),
+        Ast::Field { base, field } => {
+            if !member_path(base, names) {
+                return false;
+            }
+            names.push(&field.name);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn check_function_exists(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let arg = site.args.first()?;
+    let name = match &arg.kind {
+        Ast::Ident(name) => name.clone(),
+        _ => c.literal_text(arg, "the name of a function")?,
+    };
+    truth(site, !c.kernel.functions(&name, None).is_empty())
+}
+
+fn check_enum_exists(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let arg = site.args.first()?;
+    let name = match &arg.kind {
+        Ast::Ident(name) => name.clone(),
+        _ => c.literal_text(arg, "the name of a constant")?,
+    };
+    truth(site, c.kernel.enumerator(&name).is_some())
+}
+
+fn check_is_a(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 2..=2)?;
+    let [value, of] = site.args else { return None };
+    let (_, name) = asked_type(c, of)?;
+    let value = c.expr(value)?;
+    let mut ty = value.ty;
+    while let Some(to) = c.pointee(ty) {
+        ty = to;
+    }
+    let is = match *c.types.get(ty) {
+        Type::Record(id) => match &*c.kernel.ty(id) {
+            KernelType::Record(record) => record.name == name,
+            KernelType::Forward { name: declared, .. } => *declared == name,
+            _ => false,
+        },
+        _ => false,
+    };
+    truth(site, is)
+}

@@ -1,0 +1,235 @@
+//! The words behind a script's name: its own options, its parameters, and options of nettrace itself.
+//!
+//! In: the words, and the options that the script asks for with `getopt`. Out: [`Words`], or what is wrong with them.
+
+use std::fmt::Write as _;
+
+use nettrace_compiler::kernel::similar;
+use nettrace_compiler::unit::{OptionValue, ScriptOption};
+use nettrace_grammar::{Diagnostic, codes};
+
+/// What the words say.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Words {
+    /// `$1`, `$2`, …
+    pub(crate) params: Vec<String>,
+    /// The script's own options.
+    pub(crate) options: Vec<(String, OptionValue)>,
+    /// Options of nettrace, with their values, as they were written.
+    pub(crate) own: Vec<String>,
+    /// `--help`
+    pub(crate) help: bool,
+}
+
+/// How many values follow an option of nettrace; `None` for what is not one.
+pub(crate) type Own<'a> = &'a dyn Fn(&str) -> Option<usize>;
+
+/// Sorts the words.
+pub(crate) fn read(
+    words: &[String],
+    known: &[ScriptOption],
+    own: Own<'_>,
+) -> Result<Words, Box<Diagnostic>> {
+    let mut out = Words::default();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            continue;
+        }
+        if let Some((name, value)) = long(word)
+            && let Some(option) = known.iter().find(|o| o.name == name)
+        {
+            let flag = matches!(option.default, OptionValue::Flag(_));
+            let value = match (value, flag) {
+                (Some(value), _) => Some(value.to_string()),
+                (None, true) => None,
+                (None, false) => Some(rest.next().ok_or_else(|| no_value(option))?.clone()),
+            };
+            let value = convert(option, value.as_deref())?;
+            out.options.push((name.to_string(), value));
+        } else if word == "--help" {
+            out.help = true;
+        } else if let Some(values) = own(word) {
+            out.own.push(word.clone());
+            out.own.extend(rest.by_ref().take(values).cloned());
+        } else if let Some((name, _)) = long(word) {
+            return Err(unknown(name, known));
+        } else {
+            out.params.push(word.clone());
+        }
+    }
+    Ok(out)
+}
+
+/// Name and value of `--name=value`.
+fn long(word: &str) -> Option<(&str, Option<&str>)> {
+    let word = word.strip_prefix("--")?;
+    let (name, value) = match word.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (word, None),
+    };
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        .then_some((name, value))
+}
+
+fn convert(option: &ScriptOption, value: Option<&str>) -> Result<OptionValue, Box<Diagnostic>> {
+    let converted = match (&option.default, value) {
+        (OptionValue::Flag(_), None) => Some(OptionValue::Flag(true)),
+        (OptionValue::Flag(_), Some("true" | "1" | "yes" | "on")) => Some(OptionValue::Flag(true)),
+        (OptionValue::Flag(_), Some("false" | "0" | "no" | "off")) => {
+            Some(OptionValue::Flag(false))
+        }
+        (OptionValue::Number(_), Some(text)) => number(text).map(OptionValue::Number),
+        (OptionValue::Text(_), Some(text)) => Some(OptionValue::Text(text.to_string())),
+        _ => None,
+    };
+    converted.ok_or_else(|| {
+        let wanted = match option.default {
+            OptionValue::Flag(_) => "`true` or `false`, or nothing",
+            OptionValue::Number(_) => "a number",
+            OptionValue::Text(_) => "a text",
+        };
+        let message = format!(
+            "the option --{} cannot be `{}`",
+            option.name,
+            value.unwrap_or("")
+        );
+        let help = format!("it takes {wanted}");
+        Box::new(Diagnostic::host(codes::UNKNOWN_OPTION, message).help(help))
+    })
+}
+
+fn number(text: &str) -> Option<i64> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok().map(|n| n as i64),
+        None => text.parse().ok(),
+    }
+}
+
+fn no_value(option: &ScriptOption) -> Box<Diagnostic> {
+    let message = format!("the option --{} needs a value", option.name);
+    let help = format!("write --{}=VALUE", option.name);
+    Box::new(Diagnostic::host(codes::UNKNOWN_OPTION, message).help(help))
+}
+
+fn unknown(name: &str, known: &[ScriptOption]) -> Box<Diagnostic> {
+    let message = format!("the script has no option --{name}");
+    let diag = Diagnostic::host(codes::UNKNOWN_OPTION, message);
+    let near = similar::nearest(name, known.iter().map(|o| o.name.as_str()));
+    Box::new(match near.first() {
+        Some(near) => diag.help(format!("did you mean --{near}?")),
+        None => diag.help("--help behind the script's name shows its options"),
+    })
+}
+
+/// What `nettrace run SCRIPT --help` prints: the script's own words about itself, then its options.
+pub(crate) fn help(name: &str, text: &str, options: &[ScriptOption]) -> String {
+    let mut out = String::new();
+    let about = text
+        .lines()
+        .skip_while(|line| line.starts_with("#!"))
+        .map_while(|line| line.strip_prefix("//"));
+    for line in about {
+        let _ = writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(line));
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    let _ = writeln!(
+        out,
+        "Usage: nettrace run {name}{} [PARAM]…",
+        if options.is_empty() { "" } else { " [OPTION]…" }
+    );
+    if options.is_empty() {
+        return out;
+    }
+    out.push_str("\nOptions:\n");
+    let forms: Vec<String> = options
+        .iter()
+        .map(|o| match &o.default {
+            OptionValue::Flag(_) => format!("--{}", o.name),
+            OptionValue::Number(_) => format!("--{} N", o.name),
+            OptionValue::Text(_) => format!("--{} TEXT", o.name),
+        })
+        .collect();
+    let width = forms.iter().map(String::len).max().unwrap_or(0);
+    for (form, option) in forms.iter().zip(options) {
+        let default = match &option.default {
+            OptionValue::Flag(false) => String::new(),
+            OptionValue::Flag(true) => " [default: true]".to_string(),
+            OptionValue::Number(n) => format!(" [default: {n}]"),
+            OptionValue::Text(text) if text.is_empty() => String::new(),
+            OptionValue::Text(text) => format!(" [default: {text}]"),
+        };
+        let line = format!("  {form:width$}  {}{default}", option.help);
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nettrace_grammar::Span;
+
+    fn known() -> Vec<ScriptOption> {
+        let option = |name: &str, default, help: &str| ScriptOption {
+            name: name.to_string(),
+            default,
+            help: help.to_string(),
+            span: Span::default(),
+        };
+        vec![
+            option("stack", OptionValue::Flag(false), "show stacks"),
+            option("limit", OptionValue::Number(0), "stop after N"),
+            option("dev", OptionValue::Text("eth0".to_string()), ""),
+        ]
+    }
+
+    fn words(text: &str) -> Result<Words, String> {
+        let words: Vec<String> = text.split(' ').map(str::to_string).collect();
+        let own = |word: &str| match word {
+            "-f" => Some(1),
+            "-q" => Some(0),
+            _ => None,
+        };
+        read(&words, &known(), &own).map_err(|diag| diag.message)
+    }
+
+    #[test]
+    fn words_are_told_apart() {
+        let found = words("--stack -f json --limit=5 icmp -q --dev lo").expect("all known");
+        assert_eq!(found.params, ["icmp"]);
+        assert_eq!(found.own, ["-f", "json", "-q"]);
+        assert_eq!(
+            found.options,
+            [
+                ("stack".to_string(), OptionValue::Flag(true)),
+                ("limit".to_string(), OptionValue::Number(5)),
+                ("dev".to_string(), OptionValue::Text("lo".to_string())),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let rows = [
+            ("--limt 5", "the script has no option --limt"),
+            ("--limit five", "the option --limit cannot be `five`"),
+            ("--stack=maybe", "the option --stack cannot be `maybe`"),
+            ("--dev", "the option --dev needs a value"),
+        ];
+        for (text, message) in rows {
+            assert_eq!(words(text), Err(message.to_string()));
+        }
+    }
+
+    #[test]
+    fn help_shows_what_the_script_says() {
+        let text = "// Finds things.\n// Slowly.\nbegin { }";
+        assert_eq!(
+            help("x", text, &known()),
+            "Finds things.\nSlowly.\n\nUsage: nettrace run x [OPTION]… [PARAM]…\n\nOptions:\n  --stack     show stacks\n  --limit N   stop after N [default: 0]\n  --dev TEXT   [default: eth0]\n"
+        );
+    }
+}
