@@ -179,7 +179,8 @@ impl Reader<'_> {
     fn note_words(&mut self, file: FileId) {
         let text = &self.sources.file(file).text;
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        self.words.extend(words.filter(|w| !w.is_empty()).map(str::to_string));
+        self.words
+            .extend(words.filter(|w| !w.is_empty()).map(str::to_string));
     }
 
     fn imports(&mut self, imports: &[ast::Import], from: &str) {
@@ -209,7 +210,10 @@ impl Reader<'_> {
         self.unit.diags.append(&mut parsed.diags);
         self.unit.library.append(&mut parsed.script.macros);
         self.unit.script.probes.append(&mut parsed.script.probes);
-        self.unit.script.map_decls.append(&mut parsed.script.map_decls);
+        self.unit
+            .script
+            .map_decls
+            .append(&mut parsed.script.map_decls);
         if let Some(config) = &parsed.script.config {
             let message = "an imported file has no `config` block: only the script has";
             self.unit

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nettrace_compiler::check::Options;
 use nettrace_compiler::kernel::fixture::FixtureKernel;
 use nettrace_compiler::pipeline;
+use nettrace_compiler::unit::{NoImports, Unit};
 use nettrace_grammar::codes::{ALL, Code};
 use nettrace_grammar::diag::Severity;
 use nettrace_grammar::{SourceMap, codes, render};
@@ -17,6 +18,7 @@ const WITHOUT_SCRIPT: &[Code] = &[
     codes::STACK_TOO_LARGE,
     codes::VERIFIER,
     codes::PROGRAM_TOO_LONG,
+    codes::UNKNOWN_OPTION,
     codes::NO_PRIVILEGE,
     codes::NO_BTF,
     codes::NO_KPROBES,

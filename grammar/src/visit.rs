@@ -6,7 +6,11 @@ use crate::ast::*;
 
 /// Every expression of a script: of its map declarations, macros and probes.
 pub fn script<'t>(script: &'t Script, f: &mut dyn FnMut(&'t Expr)) {
-    for size in script.map_decls.iter().filter_map(|decl| decl.size.as_ref()) {
+    for size in script
+        .map_decls
+        .iter()
+        .filter_map(|decl| decl.size.as_ref())
+    {
         expr(size, f);
     }
     for definition in &script.macros {

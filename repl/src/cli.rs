@@ -296,3 +296,67 @@ mod tests {
         assert_eq!(verbose.trace.file.as_deref(), Some("struct iphdr"));
     }
 }
+
+/// How many values follow an option that `nettrace run` takes; `None` for what is not one.
+pub(crate) fn own_option(word: &str) -> Option<usize> {
+    let command = command();
+    let run = command.find_subcommand("run")?;
+    let name = word.split('=').next().unwrap_or(word);
+    let arg = run.get_arguments().find(|arg| {
+        let long = arg
+            .get_long()
+            .is_some_and(|long| name.strip_prefix("--") == Some(long));
+        let short = arg.get_short().is_some_and(|short| {
+            let mut letters = name.chars();
+            letters.next() == Some('-') && letters.next() == Some(short) && letters.next().is_none()
+        });
+        long || short
+    })?;
+    let takes_value = arg.get_action().takes_values() && !word.contains('=');
+    Some(usize::from(takes_value))
+}
+
+/// The command line once more, with options that stood behind `what` moved before it. `behind` is the number of words behind it.
+pub(crate) fn with_options(
+    what: &str,
+    behind: usize,
+    options: &[String],
+) -> Result<RunArgs, clap::Error> {
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let before = words.len().saturating_sub(behind + 1);
+    let mut line: Vec<&str> = words.iter().take(before).map(String::as_str).collect();
+    if line.last() == Some(&what) {
+        // A `--` stood between the two.
+        line.pop();
+    }
+    line.extend(options.iter().map(String::as_str));
+    line.push(what);
+    match Cli::try_parse_from(line)?.command {
+        Some(Command::Run(args)) => Ok(args),
+        _ => Err(command().error(clap::error::ErrorKind::InvalidSubcommand, "not a run")),
+    }
+}
+
+/// Reads the command line. `nettrace run SCRIPT --help` is a question to the script, not to nettrace.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    let error = match Cli::try_parse() {
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => error,
+        parsed => return parsed,
+    };
+    let words = std::env::args_os().filter(|word| word != "--help" && word != "-h");
+    match Cli::try_parse_from(words) {
+        Ok(Cli {
+            command: Some(Command::Run(mut args)),
+            trace,
+        }) => {
+            args.params.push("--help".to_string());
+            Ok(Cli {
+                command: Some(Command::Run(args)),
+                trace,
+            })
+        }
+        _ => Err(error),
+    }
+}

@@ -8,6 +8,7 @@ use nettrace_grammar::Diagnostic;
 use nettrace_runtime::host;
 
 use crate::cli::{self, CompileOptions};
+use crate::options::Words;
 use crate::report::{Exit, Reporter, verdict};
 use crate::script::Script;
 
@@ -20,9 +21,10 @@ pub(crate) fn kernel(options: &CompileOptions) -> Result<Box<dyn Kernel>, Box<Di
 }
 
 /// What the compiler is told beside the script.
-pub(crate) fn options(options: &CompileOptions, params: &[String]) -> Options {
+pub(crate) fn options(options: &CompileOptions, words: &Words) -> Options {
     Options {
-        params: params.to_vec(),
+        params: words.params.clone(),
+        options: words.options.clone(),
         missing_probes: options.missing_probes.map(|mode| match mode {
             cli::MissingProbes::Error => MissingProbes::Error,
             cli::MissingProbes::Warn => MissingProbes::Warn,
@@ -40,7 +42,7 @@ pub(crate) fn compile(
     reporter: Reporter,
 ) -> Result<Artifact, Exit> {
     reject_text(script, reporter)?;
-    let compiled = pipeline::compile(&script.sources, script.file, kernel, options);
+    let compiled = pipeline::compile(&script.sources, &script.unit, kernel, options);
     reporter.print(&script.sources, &compiled.diagnostics);
     let exit = verdict(&compiled.diagnostics);
     compiled.artifact.ok_or(exit.unwrap_or(Exit::Bug))
@@ -54,7 +56,7 @@ pub(crate) fn check(
     reporter: Reporter,
 ) -> Result<(), Exit> {
     reject_text(script, reporter)?;
-    let diags = pipeline::check_only(&script.sources, script.file, kernel, options);
+    let diags = pipeline::check_only(&script.unit, kernel, options);
     reporter.print(&script.sources, &diags);
     verdict(&diags).map_or(Ok(()), Err)
 }
@@ -68,7 +70,10 @@ pub(crate) fn stage(
     reporter: Reporter,
 ) -> Result<String, Exit> {
     reject_text(script, reporter)?;
-    let (text, diags) = pipeline::emit_stage(stage, &script.sources, script.file, kernel, options);
+    let (text, diags) = {
+        let source = (&script.sources, script.file);
+        pipeline::emit_stage(stage, source, &script.unit, kernel, options)
+    };
     reporter.print(&script.sources, &diags);
     match (verdict(&diags), text) {
         // What was understood is worth seeing even beside mistakes.

@@ -19,10 +19,12 @@ impl Importer for Files {
         match fs::metadata(&beside) {
             Ok(meta) if meta.is_dir() => directory(&beside),
             Ok(_) => Ok(vec![file(&beside)?]),
-            Err(error) => own(path).map(|text| vec![text]).ok_or_else(|| match error.kind() {
-                io::ErrorKind::NotFound => "there is no such file".to_string(),
-                _ => error.to_string(),
-            }),
+            Err(error) => own(path)
+                .map(|text| vec![text])
+                .ok_or_else(|| match error.kind() {
+                    io::ErrorKind::NotFound => "there is no such file".to_string(),
+                    _ => error.to_string(),
+                }),
         }
     }
 
@@ -58,8 +60,13 @@ fn directory(path: &Path) -> Result<Vec<Text>, String> {
 }
 
 fn file(path: &Path) -> Result<Text, String> {
-    if path.extension().is_some_and(|e| e == "h" || e == "c" || e == "o") {
-        return Err("nettrace imports scripts, not C; types come from the kernel's BTF".to_string());
+    if path
+        .extension()
+        .is_some_and(|e| e == "h" || e == "c" || e == "o")
+    {
+        return Err(
+            "nettrace imports scripts, not C; types come from the kernel's BTF".to_string(),
+        );
     }
     let bytes = read_file(path).map_err(|error| error.to_string())?;
     let (text, not_utf8) = decode(&bytes);

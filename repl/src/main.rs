@@ -4,6 +4,8 @@
 
 mod cli;
 mod compile;
+mod imports;
+mod options;
 mod report;
 mod script;
 mod trace;
@@ -16,6 +18,7 @@ use std::process;
 use std::rc::Rc;
 
 use clap::Parser;
+use nettrace_compiler::kernel::similar;
 use nettrace_compiler::pipeline::Stage;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
 use nettrace_runtime::host::{HostFunctions, LiveKernel};
@@ -25,13 +28,14 @@ use nettrace_runtime::signals::Signals;
 use crate::cli::{
     BuildArgs, CheckArgs, Cli, Command, CompileOptions, RunArgs, RunOptions, TraceArgs,
 };
+use crate::options::Words;
 use crate::report::{Exit, Reporter};
 use crate::script::Script;
 use crate::trace::{Tracer, unwritable};
 
 fn main() {
     panic::set_hook(Box::new(tell_bug));
-    let exit = match Cli::try_parse() {
+    let exit = match cli::parse() {
         Ok(cli) => panic::catch_unwind(|| run(cli)).unwrap_or(Exit::Bug),
         Err(error) => {
             let _ = error.print();
@@ -96,34 +100,79 @@ fn trace(args: &TraceArgs) -> Result<Exit, Exit> {
             return Err(Exit::Mistake);
         }
     };
+    let Some(words) = words(&script, &params, &|_| None, reporter)? else {
+        return Ok(Exit::Done);
+    };
     match args.emit {
-        Some(stage) => emit(stage, &script, &args.compile, &params, reporter),
-        None => run_script(&script, &args.compile, &args.run, &params, reporter),
+        Some(stage) => emit(stage, &script, &args.compile, &words, reporter),
+        None => run_script(&script, &args.compile, &args.run, &words, reporter),
     }
+}
+
+/// What the words behind a script say; `None` when they asked for its help, which has been printed.
+fn words(
+    script: &Script,
+    params: &[String],
+    own: options::Own<'_>,
+    reporter: Reporter,
+) -> Result<Option<Words>, Exit> {
+    let words = options::read(params, &script.unit.options, own).map_err(|diag| {
+        reporter.host(*diag);
+        Exit::Mistake
+    })?;
+    if words.help {
+        let file = script.sources.file(script.file);
+        print(&options::help(&file.name, &file.text, &script.unit.options))?;
+        return Ok(None);
+    }
+    Ok(Some(words))
 }
 
 /// `nettrace run WHAT`: an object, a script, or the name of one of ours.
 fn run_what(args: &RunArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args.compile.color);
     let path = Path::new(&args.what);
-    let bytes = match script::read_file(path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let Some(ours) = nettrace_stdlib::find(&args.what) else {
-                let diag = script::unreadable(&args.what, &error)
-                    .help("`nettrace list` shows the scripts that come with nettrace");
-                reporter.host(diag);
-                return Err(Exit::Mistake);
-            };
-            let script = Script::new(ours.name, ours.text.as_bytes());
-            return run_script(&script, &args.compile, &args.run, &args.params, reporter);
+    let script = match script::read_file(path) {
+        Ok(bytes) if bytes.starts_with(OBJECT) => {
+            return run_object(&bytes, &args.compile, &args.run, reporter);
         }
+        Ok(bytes) => Script::new(&args.what, &bytes),
+        Err(error) => match nettrace_stdlib::find(&args.what) {
+            Some(ours) => Script::new(ours.name, ours.text.as_bytes()),
+            None => {
+                reporter.host(no_script(&args.what, &error));
+                return Err(Exit::Mistake);
+            }
+        },
     };
-    if !bytes.starts_with(OBJECT) {
-        let script = Script::new(&args.what, &bytes);
-        return run_script(&script, &args.compile, &args.run, &args.params, reporter);
+    let Some(words) = words(&script, &args.params, &cli::own_option, reporter)? else {
+        return Ok(Exit::Done);
+    };
+    if words.own.is_empty() {
+        return run_script(&script, &args.compile, &args.run, &words, reporter);
     }
-    run_object(&bytes, &args.compile, &args.run, reporter)
+    // Options of nettrace may stand behind the name as well as before it.
+    let again = cli::with_options(&args.what, args.params.len(), &words.own).map_err(|error| {
+        let _ = error.print();
+        Exit::Mistake
+    })?;
+    run_script(
+        &script,
+        &again.compile,
+        &again.run,
+        &words,
+        Reporter::new(again.compile.color),
+    )
+}
+
+/// Neither a file nor a script of ours.
+fn no_script(what: &str, error: &io::Error) -> Diagnostic {
+    let diag = script::unreadable(what, error);
+    let names = nettrace_stdlib::SCRIPTS.iter().map(|s| s.name);
+    match similar::nearest(what, names).first() {
+        Some(near) => diag.help(format!("did you mean `nettrace run {near}`?")),
+        None => diag.help("`nettrace list` shows the scripts that come with nettrace"),
+    }
 }
 
 /// Runs what `nettrace build` wrote.
@@ -158,13 +207,13 @@ fn run_script(
     script: &Script,
     compile: &CompileOptions,
     run: &RunOptions,
-    params: &[String],
+    words: &Words,
     reporter: Reporter,
 ) -> Result<Exit, Exit> {
     // First of all, so that no signal is ever missed, also while compiling.
     let signals = block_signals(reporter)?;
     let kernel = running(compile, reporter)?;
-    let options = compile::options(compile, params);
+    let options = compile::options(compile, words);
     let artifact = compile::compile(script, &kernel, &options, reporter)?;
     // Its BTF would be in memory for as long as the script runs.
     drop(kernel);
@@ -188,7 +237,10 @@ fn build(args: &BuildArgs) -> Result<Exit, Exit> {
         (None, None) => return Err(Exit::Mistake),
     };
     let kernel = described(&args.compile, reporter)?;
-    let options = compile::options(&args.compile, &args.params);
+    let Some(words) = words(&script, &args.params, &|_| None, reporter)? else {
+        return Ok(Exit::Done);
+    };
+    let options = compile::options(&args.compile, &words);
     let artifact = compile::compile(&script, &*kernel, &options, reporter)?;
     if let Err(error) = write_whole(&args.output, &artifact.elf) {
         reporter.host(unwritable(&args.output, &error));
@@ -221,7 +273,7 @@ fn ignore_unsyncable(error: io::Error) -> io::Result<()> {
 fn check(args: &CheckArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args.compile.color);
     let kernel = described(&args.compile, reporter)?;
-    let options = compile::options(&args.compile, &[]);
+    let options = compile::options(&args.compile, &Words::default());
     let mut exit = Exit::Done;
     let inline = args
         .program
@@ -248,11 +300,11 @@ fn emit(
     stage: cli::Stage,
     script: &Script,
     compile: &CompileOptions,
-    params: &[String],
+    words: &Words,
     reporter: Reporter,
 ) -> Result<Exit, Exit> {
     let kernel = described(compile, reporter)?;
-    let options = compile::options(compile, params);
+    let options = compile::options(compile, words);
     let stage = match stage {
         cli::Stage::Tokens => Stage::Tokens,
         cli::Stage::Ast => Stage::Ast,

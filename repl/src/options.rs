@@ -138,7 +138,11 @@ pub(crate) fn help(name: &str, text: &str, options: &[ScriptOption]) -> String {
     let _ = writeln!(
         out,
         "Usage: nettrace run {name}{} [PARAM]…",
-        if options.is_empty() { "" } else { " [OPTION]…" }
+        if options.is_empty() {
+            ""
+        } else {
+            " [OPTION]…"
+        }
     );
     if options.is_empty() {
         return out;

@@ -4,16 +4,21 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use nettrace_compiler::unit::Unit;
 use nettrace_grammar::source::{MAX_SOURCE_BYTES, decode};
 use nettrace_grammar::{Diagnostic, FileId, SourceMap, codes};
+
+use crate::imports::Files;
 
 /// A script with its place in a source map of its own.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// Holds this script only.
+    /// Holds this script and what it imports.
     pub(crate) sources: SourceMap,
     /// The script in it.
     pub(crate) file: FileId,
+    /// What belongs to it: its tree, the macros of imported files, its options.
+    pub(crate) unit: Unit,
     /// What is wrong with the text itself.
     pub(crate) problems: Vec<Diagnostic>,
 }
@@ -48,9 +53,11 @@ impl Script {
                 .push(Diagnostic::host(codes::TOO_LARGE, message).help("is this really a script?"));
         }
         problems.extend(not_utf8.map(|problem| problem.diagnostic(sources.file(file))));
+        let unit = Unit::read(&mut sources, file, &Files);
         Script {
             sources,
             file,
+            unit,
             problems,
         }
     }

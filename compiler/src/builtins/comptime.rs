@@ -121,8 +121,9 @@ fn asked_type(c: &mut Checker<'_>, e: &ast::Expr) -> Option<(Vec<TypeKind>, Stri
         _ => {
             let message = "this is not a type";
             c.report(
-                Diagnostic::error(codes::BAD_ARGUMENT, e.span, message)
-                    .help("write `struct NAME`, `union NAME`, `enum NAME` or the name of a typedef"),
+                Diagnostic::error(codes::BAD_ARGUMENT, e.span, message).help(
+                    "write `struct NAME`, `union NAME`, `enum NAME` or the name of a typedef",
+                ),
             );
             None
         }
@@ -148,8 +149,9 @@ fn check_field_exists(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> 
     if !member_path(path, &mut names) {
         let message = "this is not the path of a field";
         c.report(
-            Diagnostic::error(codes::BAD_ARGUMENT, path.span, message)
-                .help("write the names as behind a variable: `field_exists(struct nf_conn, tuplehash)`"),
+            Diagnostic::error(codes::BAD_ARGUMENT, path.span, message).help(
+                "write the names as behind a variable: `field_exists(struct nf_conn, tuplehash)`",
+            ),
         );
         return None;
     }

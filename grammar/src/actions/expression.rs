@@ -101,8 +101,6 @@ impl Context<'_> {
                 | ExprKind::Field { .. }
                 | ExprKind::Index { .. }
                 | ExprKind::Unary(UnaryOp::Deref, _)
-                | ExprKind::Ident(_)
-                | ExprKind::Block(_)
                 | ExprKind::Error
         );
         if op == UnaryOp::AddressOf && !addressable {

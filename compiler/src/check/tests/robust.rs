@@ -6,8 +6,8 @@ use nettrace_grammar::{Sink, SourceMap, codes, parse};
 
 use crate::check::{Options, check, print};
 use crate::kernel::fixture::{FixtureKernel, kernels};
-use crate::unit::{NoImports, Unit};
 use crate::pipeline;
+use crate::unit::{NoImports, Unit};
 
 /// Checks and, if there is no mistake, compiles. Whether there was none.
 fn run(script: &str, kernel: &FixtureKernel) -> bool {
