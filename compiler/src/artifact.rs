@@ -351,6 +351,28 @@ pub struct Event {
     pub size: u32,
     /// The statement that sends it, in the sources' offset space.
     pub span: (u32, u32),
+    /// When it happened, if it says so: events that do are printed in this order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<EventTime>,
+}
+
+/// Where an event says when it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTime {
+    /// Bytes from the record's start to a `u64`, nanoseconds of the clock.
+    pub offset: u32,
+    /// What they count from.
+    pub clock: Clock,
+}
+
+/// Clocks that events can be ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// `CLOCK_BOOTTIME`: `nsecs`.
+    Boot,
+    /// The same since [`CONTROL_START`]: `elapsed`.
+    Elapsed,
 }
 
 /// What the runtime does with an event.

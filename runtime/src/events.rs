@@ -3,7 +3,7 @@
 //! In: one ring record after another. Out: calls of the [`Sink`], changes of maps through [`Live`], the script's exit code.
 //! When records are read and when the run ends is decided in [`crate::run`].
 
-use nettrace_compiler::artifact::{Action, Event, EventId, Field, MapId, Plan};
+use nettrace_compiler::artifact::{Action, Clock, Event, EventId, Field, MapId, Plan};
 use nettrace_compiler::index::Id;
 use nettrace_grammar::{Diagnostic, codes};
 
@@ -56,6 +56,16 @@ impl<'a> Dispatcher<'a> {
     /// Forgets that `exit()` was called, so that the events of `end` are carried out; returns its code.
     pub(crate) fn take_exit(&mut self) -> Option<i32> {
         self.exit.take()
+    }
+
+    /// When a record's event happened, if it tells, nanoseconds of `CLOCK_BOOTTIME`. `start` is what `elapsed` counts from.
+    pub(crate) fn time(&self, record: &[u8], start: impl FnOnce() -> u64) -> Option<u64> {
+        let time = event_of(self.plan, record).ok()?.time?;
+        let told = native(record.get(time.offset as usize..)?).ok()?;
+        match time.clock {
+            Clock::Boot => Some(told),
+            Clock::Elapsed => told.checked_add(start()),
+        }
     }
 
     /// Carries out one record.

@@ -14,6 +14,7 @@ pub mod live;
 pub mod load;
 pub mod loss;
 mod maps;
+mod order;
 pub mod output;
 mod privilege;
 pub mod ring;

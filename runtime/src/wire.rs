@@ -75,6 +75,9 @@ fn lhist_size(min: i64, max: i64, step: i64) -> Result<u64, String> {
 
 fn check_event(plan: &Plan, event: &Event) -> Result<(), String> {
     fields_fit(&event.fields, event.size.into())?;
+    if let Some(time) = event.time {
+        fits(u64::from(time.offset) + 8, event.size.into(), "its time")?;
+    }
     match &event.action {
         Action::Printf { format } => {
             let values = format.iter().filter(|p| matches!(p, Piece::Value(_)));

@@ -162,7 +162,9 @@ fn lower_exit(l: &mut Lower<'_>, call: &Call) {
             return;
         };
         match call.args.first() {
-            Some(code) => l.write(code, field),
+            Some(code) => {
+                l.write(code, field);
+            }
             None => l.store_const(*field, 8, 0),
         }
     });

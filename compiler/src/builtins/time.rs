@@ -1,7 +1,7 @@
 //! Clocks.
 
 use super::{Builtin, Form, Lowering};
-use crate::artifact::Action;
+use crate::artifact::{Action, Clock};
 use crate::check::{CallSite, Checker};
 use crate::ir::{Helper, Value};
 use crate::lower::Lower;
@@ -69,7 +69,11 @@ fn lower_nsecs(l: &mut Lower<'_>, call: &Call) -> Value {
         Extra::Number(2) => Helper::KtimeGetTaiNs,
         _ => Helper::KtimeGetBootNs,
     };
-    l.b.call(clock, &[])
+    let now = l.b.call(clock, &[]);
+    match clock {
+        Helper::KtimeGetBootNs => l.note_time(now, Clock::Boot),
+        _ => now,
+    }
 }
 
 fn lower_elapsed(l: &mut Lower<'_>, _: &Call) -> Value {

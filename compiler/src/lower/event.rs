@@ -6,7 +6,7 @@
 
 use super::walk::has_effect;
 use super::{Fill, Lower, Place};
-use crate::artifact::{Action, Layout};
+use crate::artifact::{Action, EventId, Layout};
 use crate::ir::{Cond, Helper, Value};
 use crate::typed::{Expr, ExprKind};
 
@@ -19,24 +19,33 @@ impl Lower<'_> {
             .iter()
             .map(|arg| (has_effect(arg) && !self.in_memory(arg.ty)).then(|| self.value(arg)))
             .collect();
-        self.event(action, layouts, |lower, fields| {
-            for ((arg, field), ready) in args.iter().zip(fields).zip(ready) {
-                match (ready, &arg.kind) {
-                    (_, ExprKind::Str(_)) => {}
-                    (Some(value), _) => lower.store_scalar(*field, arg.ty, value),
+        let mut time = None;
+        let id = self.event(action, layouts, |lower, fields| {
+            for (i, ((arg, field), ready)) in args.iter().zip(fields).zip(ready).enumerate() {
+                let value = match (ready, &arg.kind) {
+                    (_, ExprKind::Str(_)) => None,
+                    (Some(value), _) => {
+                        lower.store_scalar(*field, arg.ty, value);
+                        Some(value)
+                    }
                     (None, _) => lower.write(arg, field),
-                }
+                };
+                let clock = value.and_then(|value| lower.times.get(&value).copied());
+                time = time.or(clock.map(|clock| (i, clock)));
             }
         });
+        if let Some((field, clock)) = time {
+            self.plans.timed(id, field, clock);
+        }
     }
 
-    /// Sends a record whose fields `fill` writes.
+    /// Sends a record whose fields `fill` writes; gives the kind of event.
     pub(crate) fn event(
         &mut self,
         action: Action,
         layouts: Vec<Layout>,
         fill: impl FnOnce(&mut Self, &[Place]),
-    ) {
+    ) -> EventId {
         let ring = self.plans.ring();
         let id = self.plans.event(action, layouts, self.b.span());
         let event = self.plans.event_of(id);
@@ -72,6 +81,7 @@ impl Lower<'_> {
         });
         self.b.seal_block(join);
         self.b.switch_to(join);
+        id
     }
 
     fn reserve(&mut self, ring: crate::artifact::MapId, size: u32) -> Value {

@@ -14,16 +14,19 @@ const AF_INET: i64 = 2;
 const AF_INET6: i64 = 10;
 
 impl Lower<'_> {
-    /// Writes a value of any type to a place.
-    pub(crate) fn write(&mut self, expr: &Expr, to: &Place) {
+    /// Writes a value of any type to a place; gives the value if it is a scalar.
+    pub(crate) fn write(&mut self, expr: &Expr, to: &Place) -> Option<Value> {
         let outer = self.b.set_span(expr.span);
-        if self.in_memory(expr.ty) {
+        let scalar = if self.in_memory(expr.ty) {
             self.write_memory(expr, to);
+            None
         } else {
             let value = self.value(expr);
             self.store_scalar(*to, expr.ty, value);
-        }
+            Some(value)
+        };
         self.b.set_span(outer);
+        scalar
     }
 
     fn write_memory(&mut self, expr: &Expr, to: &Place) {

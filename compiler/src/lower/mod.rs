@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use crate::artifact::{Layout, Plan, ProgramId};
+use crate::artifact::{Clock, Layout, Plan, ProgramId};
 use crate::index::IndexVec;
 use crate::ir::{self, FuncBuilder, FuncKind, Mem, Module};
 use crate::kernel::{Feature, Kernel, KernelTypeId};
@@ -114,6 +114,8 @@ pub struct Lower<'a> {
     gated: bool,
     /// Pointers whose BTF type the verifier knows, with the struct they point to.
     typed: HashMap<ir::Value, KernelTypeId>,
+    /// Values that say what time it is.
+    times: HashMap<ir::Value, Clock>,
     /// The BTF id of `bpf_rdonly_cast`, if it is to be used.
     cast: Option<u32>,
     /// Pointers that it has made on the way here.
@@ -154,6 +156,7 @@ impl<'a> Lower<'a> {
             record: None,
             gated: plans.shared(),
             typed: HashMap::new(),
+            times: HashMap::new(),
             cast,
             casts: HashMap::new(),
             known_pointers: matches!(
@@ -236,6 +239,12 @@ impl<'a> Lower<'a> {
             }
             _ => Mem::U64,
         }
+    }
+
+    /// The time of day or since the start, as a value that [`Lower::send`] recognises: the runtime orders events by it.
+    pub(crate) fn note_time(&mut self, value: ir::Value, clock: Clock) -> ir::Value {
+        self.times.insert(value, clock);
+        value
     }
 
     /// Notes that the verifier knows what this pointer points to.

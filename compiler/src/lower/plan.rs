@@ -9,8 +9,8 @@ use nettrace_grammar::Span;
 
 use super::total::{self, Visit, Visitors};
 use crate::artifact::{
-    Action, Event, EventId, Field, Layout, Map, MapId, MapKind, PLAN_VERSION, Plan, Program,
-    ProgramId, ScriptMap, Stored, control_size, hist_buckets, lhist_buckets,
+    Action, Clock, Event, EventId, EventTime, Field, Layout, Map, MapId, MapKind, PLAN_VERSION,
+    Plan, Program, ProgramId, ScriptMap, Stored, control_size, hist_buckets, lhist_buckets,
 };
 use crate::index::IndexVec;
 use crate::ir::{Func, FuncId};
@@ -309,7 +309,15 @@ impl Plans {
             fields,
             size: at.next_multiple_of(8),
             span: (span.lo, span.hi),
+            time: None,
         })
+    }
+
+    /// Notes which field of an event says when it happened.
+    pub(crate) fn timed(&mut self, id: EventId, field: usize, clock: Clock) {
+        let event = &mut self.plan.events[id];
+        let offset = event.fields.get(field).map(|field| field.offset);
+        event.time = offset.map(|offset| EventTime { offset, clock });
     }
 
     /// An event of the plan.

@@ -3,7 +3,7 @@
 //! In: pointer arguments and lengths of the script. Out: helper calls whose sizes the verifier can see to be in range.
 
 use super::{Base, Fill, Lower, Place, arch};
-use crate::artifact::{Attach, CONTROL_START, MapId, STRING_CUT};
+use crate::artifact::{Attach, CONTROL_START, Clock, MapId, STRING_CUT};
 use crate::ir::{BinOp, Cond, Helper, Mem, Space, Value};
 use crate::probes::ContextKind;
 use crate::typed::{Expr, ScriptMapId};
@@ -170,6 +170,7 @@ impl Lower<'_> {
         self.b.seal_block(join);
         self.b.switch_to(join);
         let from = self.b.read_var(from);
-        self.b.binary(BinOp::Sub, now, from)
+        let elapsed = self.b.binary(BinOp::Sub, now, from);
+        self.note_time(elapsed, Clock::Elapsed)
     }
 }

@@ -2,23 +2,29 @@
 //!
 //! Order of the end: detach, print what was sent before, run `end`, print its output, print all maps, tell the losses. After
 //! `exit()` what was sent later is dropped. A second signal cuts the end short. A reader that has gone away ends the run
-//! without a word.
+//! without a word. [`pace`] decides how often the ring is read.
+
+mod pace;
 
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nettrace_compiler::artifact::{Attach, MapId, Plan, ProgramId, Target};
+use nettrace_compiler::artifact::{Attach, CONTROL_START, MapId, Plan, ProgramId, Target};
 use nettrace_grammar::{Diagnostic, codes};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+use nix::time::clock_gettime;
 
+use self::pace::{NAP, Pace};
+use crate::decode::native;
 use crate::events::Dispatcher;
 use crate::live::Live;
 use crate::loss::Losses;
+use crate::order::Order;
 use crate::output::Sink;
 use crate::ring::Ring;
 use crate::signals::Signals;
@@ -33,11 +39,10 @@ const MAX_CATCH_UP: u64 = 1000;
 /// Exit code when the run itself failed.
 const FAILED: i32 = 255;
 
-// What epoll reports; timers are numbered from TIMERS on.
-const RING: u64 = 0;
-const SIGNALS: u64 = 1;
-const READER: u64 = 2;
-const TIMERS: u64 = 3;
+// What epoll reports beside the ring; timers are numbered from TIMERS on.
+const SIGNALS: u64 = 0;
+const READER: u64 = 1;
+const TIMERS: u64 = 2;
 
 /// A script that is running or about to.
 pub struct Session<'a> {
@@ -45,6 +50,9 @@ pub struct Session<'a> {
     ring: Option<Box<dyn Ring>>,
     events: Dispatcher<'a>,
     losses: Losses,
+    order: Order,
+    /// What `elapsed` counts from, once it was needed.
+    start: Option<u64>,
     /// When losses were last looked for, and whether records have come since.
     losses_seen: Instant,
     active: bool,
@@ -66,6 +74,8 @@ impl<'a> Session<'a> {
             ring,
             events: Dispatcher::new(plan, sink)?,
             losses: Losses::new(plan),
+            order: Order::default(),
+            start: None,
             losses_seen: Instant::now(),
             active: false,
             closed: false,
@@ -76,6 +86,7 @@ impl<'a> Session<'a> {
     /// Prints what has been sent so far; for the output of `begin`, before the other probes attach.
     pub fn drain(&mut self, live: &mut dyn Live) {
         while self.batch(live, usize::MAX) > 0 {}
+        self.release_all(live);
         self.flush();
     }
 
@@ -86,6 +97,7 @@ impl<'a> Session<'a> {
 
     /// Tells that all probes are attached.
     pub fn attached(&mut self, probes: usize) {
+        self.start = None;
         self.events.sink.attached(probes);
     }
 
@@ -114,12 +126,15 @@ impl<'a> Session<'a> {
 
     fn wait(&mut self, live: &mut dyn Live, signals: &Signals) -> Result<(), Diagnostic> {
         let mut timers = start_timers(self.plan).map_err(|e| refused("timerfd", e))?;
-        let epoll = self
+        let others = self
             .watch(&timers, signals)
             .map_err(|e| refused("epoll", e))?;
+        let all = self.watch_ring(&others).map_err(|e| refused("epoll", e))?;
+        let mut pace = Pace::new(Instant::now());
         let mut ready = [EpollEvent::empty(); 16];
         loop {
-            let more = self.batch(live, BATCH) == BATCH;
+            let read = self.batch(live, BATCH);
+            self.release(live);
             self.look_for_losses(live);
             self.flush();
             if self.closed || self.has_exited() || signals.stop_requested() {
@@ -129,14 +144,18 @@ impl<'a> Session<'a> {
                 self.print_maps(live, signals);
                 self.flush();
             }
-            let count = match epoll.wait(&mut ready, self.timeout(more)) {
-                Ok(count) => count,
-                Err(Errno::EINTR) => 0,
-                Err(errno) => return Err(refused("epoll_wait", errno)),
-            };
-            for event in ready.iter().take(count) {
+            let gather = pace.read(read, Instant::now());
+            let mut nap = EpollTimeout::ZERO;
+            match read {
+                BATCH => {}
+                _ if gather => nap = milliseconds(NAP),
+                _ => {
+                    wait(&all, &mut ready, self.timeout())?;
+                }
+            }
+            for event in wait(&others, &mut ready, nap)? {
                 match event.data() {
-                    RING | SIGNALS => {}
+                    SIGNALS => {}
                     READER => self.closed = true,
                     number => self.fire(&mut timers, number - TIMERS, live),
                 }
@@ -144,13 +163,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Everything but the ring.
     fn watch(&self, timers: &[Timer<'_>], signals: &Signals) -> nix::Result<Epoll> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let readable = |number| EpollEvent::new(EpollFlags::EPOLLIN, number);
         epoll.add(signals, readable(SIGNALS))?;
-        if let Some(ring) = self.ring.as_ref().and_then(|ring| ring.descriptor()) {
-            epoll.add(ring, readable(RING))?;
-        }
         for (timer, number) in timers.iter().zip(TIMERS..) {
             epoll.add(timer.clock.as_fd(), readable(number))?;
         }
@@ -161,16 +178,25 @@ impl<'a> Session<'a> {
         Ok(epoll)
     }
 
-    /// Without records there are no losses either: an idle tracer sleeps.
-    fn timeout(&self, more: bool) -> EpollTimeout {
-        if more {
-            EpollTimeout::ZERO
-        } else if self.active {
-            let left = LOSS_INTERVAL.saturating_sub(self.losses_seen.elapsed());
-            EpollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(EpollTimeout::ZERO)
-        } else {
-            EpollTimeout::NONE
+    /// The ring, and everything else as one.
+    fn watch_ring(&self, others: &Epoll) -> nix::Result<Epoll> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let readable = EpollEvent::new(EpollFlags::EPOLLIN, 0);
+        epoll.add(&others.0, readable)?;
+        if let Some(ring) = self.ring.as_ref().and_then(|ring| ring.descriptor()) {
+            epoll.add(ring, readable)?;
         }
+        Ok(epoll)
+    }
+
+    /// Without records there are no losses either: an idle tracer sleeps.
+    fn timeout(&self) -> EpollTimeout {
+        let losses = self
+            .active
+            .then(|| LOSS_INTERVAL.saturating_sub(self.losses_seen.elapsed()));
+        let held = self.order.due_in(now());
+        let first = losses.into_iter().chain(held).min();
+        first.map_or(EpollTimeout::NONE, milliseconds)
     }
 
     /// Carries out up to `limit` records; returns how many.
@@ -178,13 +204,38 @@ impl<'a> Session<'a> {
         let Some(ring) = &mut self.ring else {
             return 0;
         };
-        let events = &mut self.events;
+        let (events, order) = (&mut self.events, &mut self.order);
+        let (plan, start) = (self.plan, &mut self.start);
+        let mut take = |record: &[u8]| {
+            let time = events.time(record, || {
+                *start.get_or_insert_with(|| read_start(plan, live))
+            });
+            if time.is_none() && order.is_empty() {
+                events.record(record, live);
+            } else {
+                order.hold(record, time);
+            }
+        };
         let mut count = 0;
-        while count < limit && ring.next_record(&mut |record| events.record(record, live)) {
+        while count < limit && ring.next_record(&mut take) {
             count += 1;
         }
         self.active |= count > 0;
         count
+    }
+
+    /// Carries out what has waited long enough for earlier events.
+    fn release(&mut self, live: &mut dyn Live) {
+        if !self.order.is_empty() {
+            let events = &mut self.events;
+            self.order
+                .release(now(), |record| events.record(record, live));
+        }
+    }
+
+    fn release_all(&mut self, live: &mut dyn Live) {
+        let events = &mut self.events;
+        self.order.release_all(|record| events.record(record, live));
     }
 
     fn flush(&mut self) {
@@ -284,8 +335,10 @@ impl<'a> Session<'a> {
 
     fn drain_until_forced(&mut self, live: &mut dyn Live, signals: &Signals) {
         while !signals.forced() && !self.closed && self.batch(live, BATCH) > 0 {
+            self.release(live);
             self.flush();
         }
+        self.release_all(live);
     }
 
     /// All maps of the script, by name.
@@ -306,8 +359,36 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Nanoseconds of `CLOCK_BOOTTIME`; the clock that events tell.
+fn now() -> u64 {
+    let now = clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    now.map_or(u64::MAX, |now| {
+        u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
+/// What `elapsed` counts from.
+fn read_start(plan: &Plan, live: &mut dyn Live) -> u64 {
+    let control = plan.control.and_then(|id| live.entries(id).ok());
+    let start = control.and_then(|c| native(c.values.get(CONTROL_START as usize..)?).ok());
+    start.unwrap_or(0)
+}
+
 fn is_host_problem(error: &io::Error) -> bool {
     error.kind() != io::ErrorKind::BrokenPipe && error.raw_os_error().is_some()
+}
+
+/// Waits; a signal's interruption is no event.
+fn wait<'e>(
+    epoll: &Epoll,
+    ready: &'e mut [EpollEvent],
+    timeout: EpollTimeout,
+) -> Result<&'e [EpollEvent], Diagnostic> {
+    match epoll.wait(ready, timeout) {
+        Ok(count) => Ok(ready.get(..count).unwrap_or_default()),
+        Err(Errno::EINTR) => Ok(&[]),
+        Err(errno) => Err(refused("epoll_wait", errno)),
+    }
 }
 
 fn refused(what: &str, errno: Errno) -> Diagnostic {
@@ -315,6 +396,11 @@ fn refused(what: &str, errno: Errno) -> Diagnostic {
         codes::KERNEL_REFUSED,
         format!("{what} failed: {}", errno.desc()),
     )
+}
+
+/// Rounded up: one too early would find nothing to do.
+fn milliseconds(time: Duration) -> EpollTimeout {
+    EpollTimeout::try_from(time + Duration::from_millis(1)).unwrap_or(EpollTimeout::ZERO)
 }
 
 /// The clock of one `interval` target.

@@ -126,12 +126,14 @@ fn with_event(layout: Layout, size: u32) -> Plan {
         fields: fields.clone(),
         size,
         span: (0, 0),
+        time: None,
     });
     plan.events.push(Event {
         action: Action::PrintValue,
         fields,
         size,
         span: (0, 0),
+        time: None,
     });
     plan
 }
