@@ -179,6 +179,32 @@ impl FuncBuilder {
         value
     }
 
+    /// What a parameter made by [`FuncBuilder::read_var`] stands for, if every way here gives it the same value; else the value
+    /// itself. Only sealed blocks are seen through.
+    pub fn origin(&self, value: Value) -> Value {
+        let mut seen = vec![value];
+        let mut next = 0;
+        let mut found = None;
+        while let Some(&at) = seen.get(next) {
+            next += 1;
+            match self.phis.iter().find(|phi| phi.value == at) {
+                Some(Phi { args: None, .. }) => return value,
+                Some(Phi {
+                    args: Some(args), ..
+                }) => {
+                    for arg in args {
+                        if !seen.contains(arg) {
+                            seen.push(*arg);
+                        }
+                    }
+                }
+                None if found.is_none_or(|found| found == at) => found = Some(at),
+                None => return value,
+            }
+        }
+        found.unwrap_or(value)
+    }
+
     /// The variable at the end of a block as known now. Parameters made on the way that can get their arguments at once are
     /// added to `open`.
     fn value_at_end(&mut self, block: BlockId, var: Var, open: &mut Vec<usize>) -> Value {

@@ -6,7 +6,7 @@
 
 use super::walk::has_effect;
 use super::{Fill, Lower, Place};
-use crate::artifact::{Action, EventId, Layout};
+use crate::artifact::{Action, Clock, EventId, Layout};
 use crate::ir::{Cond, Helper, Value};
 use crate::typed::{Expr, ExprKind};
 
@@ -30,13 +30,21 @@ impl Lower<'_> {
                     }
                     (None, _) => lower.write(arg, field),
                 };
-                let clock = value.and_then(|value| lower.times.get(&value).copied());
+                let clock = value.and_then(|value| lower.clock_of(value));
                 time = time.or(clock.map(|clock| (i, clock)));
             }
         });
         if let Some((field, clock)) = time {
             self.plans.timed(id, field, clock);
         }
+    }
+
+    /// The clock whose time a value is.
+    fn clock_of(&self, value: Value) -> Option<Clock> {
+        if self.times.is_empty() {
+            return None;
+        }
+        self.times.get(&self.b.origin(value)).copied()
     }
 
     /// Sends a record whose fields `fill` writes; gives the kind of event.

@@ -1,6 +1,7 @@
 //! Events: what is sent, what is not, and what is lost.
 
 use super::{begin, lowered, play, shows};
+use crate::artifact::{Clock, Event};
 use crate::kernel::fixture::kernels;
 
 #[test]
@@ -106,4 +107,28 @@ fn variables_that_no_way_has_assigned_are_zero() {
         &begin(r#"let $s; let $n; if (pid == 0) { $s = "set"; $n = 5; } print(($n, $s));"#),
         r#"print (0, "")"#,
     );
+}
+
+/// What the runtime orders events by: where the time is, and which clock.
+#[test]
+fn events_tell_when_they_happened() {
+    let times = |body: &str| {
+        let script = format!("begin {{ {body} }}");
+        let plan = lowered(&script, &kernels::linux_6_12()).plan;
+        let time = |event: &Event| event.time.map(|time| (time.offset, time.clock));
+        plan.events.iter().map(time).collect::<Vec<_>>()
+    };
+    let boot = |offset| vec![Some((offset, Clock::Boot))];
+    assert_eq!(times(r#"printf("%d %llu\n", pid, nsecs);"#), boot(16));
+    assert_eq!(times("print(nsecs);"), boot(8));
+    // Through variables, whatever lies between; but not when it may be something else.
+    let somewhere = r#"$t = nsecs; if (pid == 1) { @++; } printf("%llu\n", $t);"#;
+    assert_eq!(times(somewhere), boot(8));
+    let two = r#"$t = nsecs; if (pid == 1) { $t = (uint64)7; } printf("%llu\n", $t);"#;
+    assert_eq!(times(two), [None]);
+    let elapsed = r#"printf("%llu\n", elapsed);"#;
+    assert_eq!(times(elapsed), [Some((8, Clock::Elapsed))]);
+    // Durations, other clocks.
+    let duration = r#"printf("%llu %llu\n", nsecs - @start, nsecs(tai)); @start = nsecs;"#;
+    assert_eq!(times(duration), [None]);
 }
