@@ -143,10 +143,23 @@ pub struct Target {
     pub attach: Attach,
     /// The full name, as builtin `probe` gives it: `kprobe:nf_ct_delete`.
     pub probe: String,
-    /// The value the program reads as its cookie: the index of this target in the plan, counted over all programs.
+    /// The index of this target in the plan, counted over all programs; the low half of the attach cookie.
     pub cookie: u64,
+    /// In an `skb` probe the argument register that holds the packet, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet: Option<u8>,
     /// Where the script names it.
     pub span: (u32, u32),
+}
+
+/// How far the number of the packet's register is shifted up in an attach cookie.
+pub const COOKIE_PACKET_SHIFT: u32 = 32;
+
+impl Target {
+    /// The value that the program reads as its attach cookie.
+    pub fn attach_cookie(&self) -> u64 {
+        self.cookie | u64::from(self.packet.unwrap_or(0)) << COOKIE_PACKET_SHIFT
+    }
 }
 
 /// What to attach to.

@@ -251,6 +251,8 @@ pub struct Bits {
 pub enum Context {
     /// The n-th argument register of `pt_regs`.
     Register(u32),
+    /// The argument register of `pt_regs` that holds the packet; another one for each target.
+    Packet,
     /// The return value register of `pt_regs`.
     ReturnRegister,
     /// The n-th `u64` of the context.

@@ -11,12 +11,13 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use nettrace_compiler::kernel::{
-    Feature, Function, Kernel, KernelTypeId, Prototype, Similar, TypeKind,
+    Feature, Function, Kernel, KernelType, KernelTypeId, Prototype, Similar, TypeKind,
 };
-use nettrace_compiler::probes::{ContextKind, KINDS, ProbeKind};
+use nettrace_compiler::probes::{ContextKind, KINDS, PACKET, ProbeKind};
 use nettrace_compiler::types::print;
 use nettrace_grammar::{Diagnostic, codes};
 
@@ -97,6 +98,10 @@ impl Lister<'_> {
                 ContextKind::Args | ContextKind::ArgsAndResult => {
                     self.functions(kind, &selector, &done)?
                 }
+                ContextKind::Packet => {
+                    self.check_kprobes(kind, pattern);
+                    self.takers(kind, &selector, &done)?;
+                }
                 ContextKind::Record => self.tracepoints(kind, &selector, &done)?,
                 ContextKind::EventArgs => self.raw_tracepoints(kind, &selector, &done)?,
             }
@@ -169,6 +174,44 @@ impl Lister<'_> {
             }
         });
         result
+    }
+
+    /// The traceable functions that take a packet.
+    fn takers(
+        &mut self,
+        kind: &'static ProbeKind,
+        selector: &Selector,
+        done: &[Selector],
+    ) -> io::Result<()> {
+        let modules = selector.group.as_deref().unwrap_or("*");
+        let takers = self
+            .kernel
+            .functions_taking(PACKET, &selector.name, modules);
+        let mut traceable = HashSet::new();
+        self.kernel.each_function(&mut |name, _| {
+            traceable.insert(name.to_string());
+        });
+        for taker in &takers {
+            let module = taker.module.as_deref();
+            if done.iter().any(|s| s.takes(module, &taker.name)) || !traceable.contains(&taker.name)
+            {
+                continue;
+            }
+            let arguments = match (self.verbose, &*self.kernel.ty(taker.id)) {
+                (true, KernelType::Function(prototype)) => self.arguments(kind, prototype),
+                _ => Vec::new(),
+            };
+            let item = Item {
+                kind,
+                group: selector
+                    .group
+                    .is_some()
+                    .then(|| module.unwrap_or("vmlinux")),
+                name: &taker.name,
+            };
+            self.write(&item, &arguments)?;
+        }
+        Ok(())
     }
 
     fn function(

@@ -29,6 +29,14 @@ pub(super) static ROWS: &[Builtin] = &[
         lower: Lowering::Never,
     },
     Builtin {
+        name: "skb",
+        form: Form::Variable,
+        signature: "struct sk_buff *skb",
+        doc: "In `skb` probes the packet that the function takes, whichever argument it is; the first if there are several.",
+        check: check_skb,
+        lower: Lowering::Never,
+    },
+    Builtin {
         name: "retval",
         form: Form::Variable,
         signature: "retval",
@@ -83,6 +91,12 @@ fn check_register(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     arguments::raw(c, number, site.span)
 }
 
+/// A pointer to the packet.
+fn check_skb(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=0)?;
+    arguments::packet(c, site.span)
+}
+
 fn check_retval(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 0..=0)?;
     arguments::retval(c, site.span)
@@ -93,6 +107,7 @@ fn check_func(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 0..=0)?;
     let kinds = [
         ContextKind::Entry,
+        ContextKind::Packet,
         ContextKind::Return,
         ContextKind::Args,
         ContextKind::ArgsAndResult,
@@ -113,7 +128,7 @@ fn check_probe(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
 fn check_ctx(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 0..=0)?;
     let to = match c.kind.context {
-        ContextKind::Entry | ContextKind::Return => {
+        ContextKind::Entry | ContextKind::Packet | ContextKind::Return => {
             match c.kernel.find_type(TypeKind::Struct, "pt_regs") {
                 Some(id) => c.types.intern(Type::Record(id)),
                 None => Types::VOID,

@@ -11,7 +11,7 @@ use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::Checker;
 use crate::kernel::{KernelTypeId, Prototype, Tracepoint, TracepointField, TypeKind, similar};
-use crate::probes::ContextKind;
+use crate::probes::{ContextKind, PACKET};
 use crate::resolve::Source;
 use crate::typed::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty, Type, Types};
@@ -21,6 +21,10 @@ const REGISTERS: u32 = 6;
 
 /// `args` without a field.
 pub(crate) fn whole(c: &mut Checker<'_>, span: Span) -> Option<Expr> {
+    if c.kind.context == ContextKind::Packet {
+        differ(c, span, "args");
+        return None;
+    }
     let message = "`args` is not a value by itself";
     let names = names(c);
     let help = match names.is_empty() {
@@ -58,6 +62,10 @@ pub(crate) fn named(c: &mut Checker<'_>, field: &ast::Ident, span: Span) -> Opti
             c.report(Diagnostic::error(codes::NOT_IN_PROBE, span, message).help(help));
             return None;
         }
+        ContextKind::Packet => {
+            differ(c, span, "args");
+            return None;
+        }
         _ => {}
     }
     match c.source().clone() {
@@ -91,6 +99,32 @@ fn no_arguments_in(c: &mut Checker<'_>, span: Span, what: &str) {
         _ => "it exists in kprobe, fentry, fexit and rawtracepoint",
     };
     c.report(Diagnostic::error(codes::NOT_IN_PROBE, span, message).help(help));
+}
+
+/// The functions of an `skb` probe have nothing in common but the packet.
+fn differ(c: &mut Checker<'_>, span: Span, what: &str) {
+    let message = format!("`{what}` does not exist in `{}` probes", c.kind.name);
+    c.report(
+        Diagnostic::error(codes::NOT_IN_PROBE, span, message)
+            .note("each of the functions has arguments of its own; they share the packet only")
+            .help("write `skb` for the packet")
+            .help("write `kprobe:FUNCTION` for the arguments of one function"),
+    );
+}
+
+/// `skb`
+pub(crate) fn packet(c: &mut Checker<'_>, span: Span) -> Option<Expr> {
+    c.only_in(&[ContextKind::Packet], "skb", span)?;
+    let to = match c.kernel.find_type(TypeKind::Struct, PACKET) {
+        Some(id) => c.kernel_ty(id),
+        None => Types::VOID,
+    };
+    let space = Space::Kernel;
+    Some(Expr {
+        kind: ExprKind::Context(Context::Packet),
+        ty: c.types.intern(Type::Pointer { to, space }),
+        span,
+    })
 }
 
 fn unknown(c: &mut Checker<'_>, field: &ast::Ident) {
@@ -211,6 +245,10 @@ pub(crate) fn raw(c: &mut Checker<'_>, number: u32, span: Span) -> Option<Expr> 
             return None;
         }
         ContextKind::Entry => Context::Register(number),
+        ContextKind::Packet => {
+            differ(c, span, &format!("arg{number}"));
+            return None;
+        }
         ContextKind::Args | ContextKind::ArgsAndResult | ContextKind::EventArgs => {
             if let Source::Prototype(p) = c.source().clone() {
                 let count = match c.kind.context {

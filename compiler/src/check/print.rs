@@ -302,6 +302,7 @@ fn condition(cond: Cond) -> &'static str {
 fn context_name(context: Context) -> String {
     match context {
         Context::Register(n) => format!("reg{n}"),
+        Context::Packet => "packet".to_string(),
         Context::ReturnRegister => "ret".to_string(),
         Context::Slot(n) => format!("slot{n}"),
         Context::Memory(offset) => format!("ctx+{offset}"),

@@ -9,6 +9,7 @@
 
 pub mod raw;
 mod section;
+mod takers;
 #[cfg(test)]
 mod tests;
 

@@ -22,7 +22,7 @@ use nettrace_grammar::Diagnostic;
 use super::btf::{BtfError, BtfTypes, ModuleSource, Section};
 use super::tracepoint::parse_format;
 use super::{
-    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Traceable,
+    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Taker, Traceable,
     Tracepoint, TypeKind, glob, similar,
 };
 
@@ -217,6 +217,10 @@ impl Kernel for FixtureKernel {
         found.sort_by(|a, b| (&a.name, &a.module).cmp(&(&b.name, &b.module)));
         found.dedup_by(|a, b| a.name == b.name && a.module == b.module);
         found
+    }
+
+    fn functions_taking(&self, record: &str, pattern: &str, module: &str) -> Vec<Taker> {
+        self.types.functions_taking(record, pattern, module)
     }
 
     fn types_matching(&self, kind: TypeKind, pattern: &str) -> Vec<String> {

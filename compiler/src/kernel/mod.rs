@@ -165,6 +165,19 @@ pub struct Function {
     pub addresses: u32,
 }
 
+/// A function that takes a pointer to a certain struct in a register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taker {
+    /// Its name.
+    pub name: String,
+    /// The module it is in; `None` is vmlinux.
+    pub module: Option<String>,
+    /// The argument register of the first such parameter, from 0 to 5.
+    pub register: u8,
+    /// The function in BTF; [`Kernel::ty`] gives its prototype.
+    pub id: KernelTypeId,
+}
+
 /// Whether probes can be placed on a function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Traceable {
@@ -248,6 +261,12 @@ pub trait Kernel {
 
     /// Traceable functions whose name matches a pattern with `*` and `?`, in name order.
     fn functions_matching(&self, pattern: &str, module: Option<&str>) -> Vec<Function>;
+
+    /// Functions that take a pointer to this struct in a register, whose name and module (`vmlinux` for the kernel itself) match
+    /// two patterns, by name. Those that BTF describes; whether they can be traced is not asked.
+    fn functions_taking(&self, _record: &str, _pattern: &str, _module: &str) -> Vec<Taker> {
+        Vec::new()
+    }
 
     /// Calls back with name and module of every traceable function, in no particular order, one at a time: for listings.
     fn each_function(&self, f: &mut dyn FnMut(&str, Option<&str>)) {

@@ -352,6 +352,7 @@ impl Lower<'_> {
                 Some(offset) => self.narrowed(ctx, offset, expr.ty),
                 None => self.b.iconst(0),
             },
+            Context::Packet => self.packet(),
             Context::ReturnRegister => self.narrowed(ctx, arch::RETURN_VALUE, expr.ty),
             Context::Slot(n) => {
                 let value = self.narrowed(ctx, 8 * n as i32, expr.ty);

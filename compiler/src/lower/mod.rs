@@ -32,6 +32,7 @@ mod expr;
 mod into;
 mod known;
 mod maps;
+mod packet;
 mod place;
 mod plan;
 mod read;
@@ -116,6 +117,8 @@ pub struct Lower<'a> {
     typed: HashMap<ir::Value, KernelTypeId>,
     /// Values that say what time it is.
     times: HashMap<ir::Value, Clock>,
+    /// The packet of an `skb` probe, found where the program starts.
+    packet: Option<ir::Value>,
     /// The BTF id of `bpf_rdonly_cast`, if it is to be used.
     cast: Option<u32>,
     /// Pointers that it has made on the way here.
@@ -157,6 +160,7 @@ impl<'a> Lower<'a> {
             gated: plans.shared(),
             typed: HashMap::new(),
             times: HashMap::new(),
+            packet: None,
             cast,
             casts: HashMap::new(),
             known_pointers: matches!(
@@ -173,6 +177,7 @@ impl<'a> Lower<'a> {
         let body = self.b.create_block();
         self.b.switch_to(body);
         self.homes();
+        self.find_packet();
         if let Some(predicate) = &self.probe.predicate {
             let run = self.b.create_block();
             let skip = self.b.create_block();

@@ -145,11 +145,21 @@ impl Lower<'_> {
         match self.probe.targets.as_slice() {
             [only] => self.b.iconst(only.cookie as i64),
             _ => {
-                self.plans.use_cookie(self.id);
-                let ctx = self.context();
-                self.b.call(Helper::GetAttachCookie, &[ctx])
+                let cookie = self.attach_cookie();
+                match self.probe.kind.context {
+                    // The upper half tells where the packet is.
+                    ContextKind::Packet => self.b.extend(Mem::U32, cookie),
+                    _ => cookie,
+                }
             }
         }
+    }
+
+    /// The whole attach cookie.
+    pub(super) fn attach_cookie(&mut self) -> Value {
+        self.plans.use_cookie(self.id);
+        let ctx = self.context();
+        self.b.call(Helper::GetAttachCookie, &[ctx])
     }
 
     /// Nanoseconds since the run started. The runtime writes the start; where it has not, the first program that asks does.

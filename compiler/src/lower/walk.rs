@@ -3,7 +3,7 @@
 //! In: an expression. Out: its direct parts, or answers to questions about all of its parts.
 
 use crate::builtins::Lowering;
-use crate::typed::{Expr, ExprKind, Extra, ScriptMapId, Stmt, StmtKind, VarId};
+use crate::typed::{Expr, ExprKind, Extra, Probe, ScriptMapId, Stmt, StmtKind, VarId};
 
 /// Calls `f` with each direct part of an expression, in the order of evaluation.
 pub(crate) fn each_part<'e>(expr: &'e Expr, mut f: impl FnMut(&'e Expr)) {
@@ -71,6 +71,15 @@ fn each_in_stmts<'e>(stmts: &'e [Stmt], f: &mut impl FnMut(&'e Expr)) {
 fn any(expr: &Expr, question: &impl Fn(&Expr) -> bool) -> bool {
     let mut found = question(expr);
     each_part(expr, |part| found = found || any(part, question));
+    found
+}
+
+/// Whether a question is true of any expression of a probe.
+pub(crate) fn any_in_probe(probe: &Probe, question: &impl Fn(&Expr) -> bool) -> bool {
+    let mut found = false;
+    let mut ask = |expr| found = found || any(expr, question);
+    probe.predicate.iter().for_each(&mut ask);
+    each_in_stmts(&probe.body, &mut ask);
     found
 }
 

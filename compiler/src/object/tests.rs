@@ -21,6 +21,7 @@ fn target(attach: Attach, probe: &str) -> Target {
         attach,
         probe: probe.to_owned(),
         cookie: 0,
+        packet: None,
         span: (0, 5),
     }
 }

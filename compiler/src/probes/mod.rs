@@ -3,6 +3,9 @@
 //! A row says how the kind is written, what its context holds and how its program section is named. Parsing of attach points,
 //! listing, help and the compiler read the same row.
 
+/// The kernel's struct that describes a packet.
+pub const PACKET: &str = "sk_buff";
+
 /// What a program of this kind gets as its context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContextKind {
@@ -10,6 +13,8 @@ pub enum ContextKind {
     None,
     /// `struct pt_regs` at a function's entry.
     Entry,
+    /// `struct pt_regs` at the entry of a function that takes a packet, in a register that the attach cookie tells.
+    Packet,
     /// `struct pt_regs` at a function's return.
     Return,
     /// `u64[]`: the arguments of the traced function (fentry).
@@ -80,6 +85,14 @@ pub static KINDS: &[ProbeKind] = &[
         doc: "Return of a kernel function.",
         context: ContextKind::Return,
         section: "kretprobe/",
+    },
+    ProbeKind {
+        name: "skb",
+        aliases: &[],
+        usage: "skb:[MODULE:]PATTERN",
+        doc: "Entry of every kernel function that takes a packet; `skb` is the packet.",
+        context: ContextKind::Packet,
+        section: "kprobe/",
     },
     ProbeKind {
         name: "tracepoint",

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::{
-    Found, Group, Part, Resolver, Source, Uses, function, interval, suggest, syntax, tracepoint,
+    Found, Group, Part, Resolver, Source, Uses, function, interval, packet, suggest, syntax,
+    tracepoint,
 };
 use crate::artifact::{Attach, Target};
 use crate::kernel::{Feature, KernelTypeId};
@@ -50,7 +51,9 @@ pub(crate) fn probe(r: &mut Resolver<'_>, probe: &ast::Probe) -> Vec<Group> {
             user_arguments: false,
         }];
     }
-    let count = all.len();
+    // Who asks for all packets gets all functions: the limit is against patterns that match more than was meant.
+    let limited = |(kind, _): &&(&ProbeKind, Found)| kind.context != ContextKind::Packet;
+    let count = all.iter().filter(limited).count();
     if count > r.max_probes as usize {
         let message = format!(
             "this probe has {count} targets; {} is the most",
@@ -210,6 +213,7 @@ fn attach_point(
             .collect(),
         "tracepoint" => tracepoint::resolve(r, kind, point, rest),
         "rawtracepoint" => tracepoint::resolve_raw(r, kind, point, rest),
+        "skb" => packet::resolve(r, kind, point, rest),
         _ => function::resolve(r, kind, point, rest),
     };
     Some((kind, found))
@@ -236,6 +240,7 @@ fn once(
             attach,
             probe: kind.name.to_string(),
             cookie: 0,
+            packet: None,
             span: (point.span.lo, point.span.hi),
         },
         source: Source::None,

@@ -106,7 +106,7 @@ fn split_offset(
     Some((name, number))
 }
 
-fn not_loaded(r: &mut Resolver<'_>, module: &Part) -> Vec<Found> {
+pub(super) fn not_loaded(r: &mut Resolver<'_>, module: &Part) -> Vec<Found> {
     let diag = Diagnostic::error(
         codes::MODULE_NOT_LOADED,
         module.span,
@@ -284,6 +284,7 @@ fn target(wanted: &Wanted<'_>, function: Function) -> Found {
             attach,
             probe,
             cookie: 0,
+            packet: None,
             span: (wanted.point.span.lo, wanted.point.span.hi),
         },
         source: function

@@ -39,6 +39,7 @@ pub(super) fn resolve(
             attach: Attach::Interval { period },
             probe: format!("{}:{}", kind.name, text.join(":")),
             cookie: 0,
+            packet: None,
             span: (point.span.lo, point.span.hi),
         },
         source: Source::None,

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub mod constants;
 mod function;
 mod interval;
+mod packet;
 mod syntax;
 mod tracepoint;
 mod uses;

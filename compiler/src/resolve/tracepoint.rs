@@ -84,6 +84,7 @@ fn one(
             },
             probe: format!("{}:{name}", kind.name),
             cookie: 0,
+            packet: None,
             span: (point.span.lo, point.span.hi),
         },
         // The arguments of a system call are what the caller passed: its pointers are the caller's.
@@ -142,6 +143,7 @@ pub(super) fn resolve_raw(
                     module: t.module,
                 },
                 cookie: 0,
+                packet: None,
                 span: (point.span.lo, point.span.hi),
             },
             source: t.prototype.map_or(Source::Unknown, Source::Prototype),

@@ -75,7 +75,7 @@ fn link_all(program: &Program, fd: &OwnedFd, targets: &[&Target]) -> Result<Owne
         on_return = place.on_return;
     }
     let cookies: Vec<u64> = if program.uses_cookie {
-        targets.iter().map(|t| t.cookie).collect()
+        targets.iter().map(|t| t.attach_cookie()).collect()
     } else {
         Vec::new()
     };

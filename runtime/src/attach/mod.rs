@@ -229,7 +229,7 @@ pub(crate) fn check_host(target: &Target) -> Result<(), Diagnostic> {
 /// The cookie of a target, 0 when its program does not ask for it (older kernels have none for some kinds of probes).
 fn cookie(program: &Program, target: &Target) -> u64 {
     if program.uses_cookie {
-        target.cookie
+        target.attach_cookie()
     } else {
         0
     }

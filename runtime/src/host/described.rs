@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use nettrace_compiler::kernel::btf::BtfTypes;
 use nettrace_compiler::kernel::{
-    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Traceable,
+    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Taker, Traceable,
     Tracepoint, TypeKind,
 };
 use nettrace_grammar::{Diagnostic, codes};
@@ -62,6 +62,10 @@ impl Kernel for DescribedKernel {
     fn each_function(&self, f: &mut dyn FnMut(&str, Option<&str>)) {
         self.types
             .each_function(None, &mut |module, name| f(name, module));
+    }
+
+    fn functions_taking(&self, record: &str, pattern: &str, module: &str) -> Vec<Taker> {
+        self.types.functions_taking(record, pattern, module)
     }
 
     fn types_matching(&self, kind: TypeKind, pattern: &str) -> Vec<String> {

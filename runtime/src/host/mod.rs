@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 use nettrace_compiler::kernel::btf::{BtfTypes, NoModules};
 use nettrace_compiler::kernel::{
-    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Traceable,
+    Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Taker, Traceable,
     Tracepoint, TypeKind, glob, similar,
 };
 use nettrace_compiler::types::members;
@@ -204,6 +204,10 @@ impl Kernel for LiveKernel {
             self.types
                 .each_function(None, &mut |module, name| f(name, module));
         }
+    }
+
+    fn functions_taking(&self, record: &str, pattern: &str, module: &str) -> Vec<Taker> {
+        self.types.functions_taking(record, pattern, module)
     }
 
     fn types_matching(&self, kind: TypeKind, pattern: &str) -> Vec<String> {
