@@ -110,6 +110,7 @@ pub(crate) fn program(symbol: &str, probes: &[&str]) -> Program {
         },
         probe: (*probe).to_string(),
         cookie,
+        packet: None,
         span: (0, 0),
     };
     Program {

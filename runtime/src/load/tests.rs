@@ -173,6 +173,7 @@ fn program(symbol: &str, attach: Attach, probe: &str) -> Program {
             attach,
             probe: probe.to_owned(),
             cookie: 0,
+            packet: None,
             span,
         }],
         span,

@@ -333,3 +333,60 @@ fn names_of_probes_compare_without_any_text_at_run_time() {
         "$x = true"
     );
 }
+
+#[test]
+fn packets_of_all_functions() {
+    let all = headers("skb:* { @[func, skb->len] = count(); }");
+    let [one] = all.as_slice() else {
+        panic!("one program: {all:?}");
+    };
+    assert!(
+        one.contains("skb:ip_rcv") && one.contains("skb:nf_confirm"),
+        "{one}"
+    );
+    assert!(!one.contains("nf_ct_delete"), "{one}");
+    assert_eq!(
+        headers("skb:nf_conntrack:nf_* { }"),
+        ["p0 skb:nf_conntrack:nf_confirm, skb:nf_conntrack:nf_conntrack_in"]
+    );
+    // However many there are.
+    let few = "config = { max_probes = 2 } skb:ip_* { }";
+    assert_eq!(headers(few).len(), 1);
+    assert!(last("skb:ip_rcv { print(skb); }").contains("struct sk_buff *"));
+}
+
+#[test]
+fn what_skb_probes_do_not_have() {
+    assert_eq!(
+        messages("skb:ip_rcv { print(args.dev); }"),
+        ["error[NT3006]: `args` does not exist in `skb` probes"]
+    );
+    assert_eq!(
+        messages("skb:ip_* { print(arg0); }"),
+        ["error[NT3006]: `arg0` does not exist in `skb` probes"]
+    );
+    assert_eq!(
+        messages("kprobe:ip_rcv { print(skb); }"),
+        ["error[NT3006]: `skb` does not exist in `kprobe` probes"]
+    );
+    assert_eq!(
+        messages("skb:nf_ct_delete { }"),
+        ["error[NT3003]: `nf_ct_delete` takes no packet in a register"]
+    );
+    assert_eq!(
+        messages("skb:ip_rvc { }"),
+        ["error[NT3003]: the kernel has no function `ip_rvc`"]
+    );
+    assert_eq!(
+        messages("skb:nothing* { }"),
+        ["error[NT3003]: no function that takes a packet matches `skb:nothing*`"]
+    );
+    assert_eq!(
+        messages("skb:nosuch:ip_* { }"),
+        ["error[NT3008]: the module `nosuch` is not loaded"]
+    );
+    assert_eq!(
+        messages("skb { }"),
+        ["error[NT3001]: `skb` is not an `skb` probe"]
+    );
+}

@@ -378,3 +378,121 @@ fn what_is_wrong_with_a_section() {
         "the strings do not end with a NUL"
     );
 }
+
+#[test]
+fn functions_that_take_a_packet() {
+    let registers = |kernel: FixtureKernel, pattern: &str, module: &str| -> Vec<String> {
+        let takers = kernel.functions_taking("sk_buff", pattern, module);
+        let line = |t: &crate::kernel::Taker| {
+            let module = t.module.as_deref().unwrap_or("vmlinux");
+            format!("{module}:{} {}", t.name, t.register)
+        };
+        takers.iter().map(line).collect()
+    };
+    // `dst_input(net, sk, skb)`, a pointer to a const packet, and prototypes of vmlinux in a module.
+    assert_eq!(
+        registers(kernels::linux_6_12(), "ip_*", "*"),
+        [
+            "vmlinux:ip_local_deliver 0",
+            "vmlinux:ip_output 2",
+            "vmlinux:ip_rcv 0"
+        ]
+    );
+    assert_eq!(
+        registers(kernels::linux_6_12(), "nf_*", "nf_*"),
+        [
+            "nf_conntrack:nf_confirm 1",
+            "nf_conntrack:nf_conntrack_in 0",
+            "nf_nat:nf_nat_inet_fn 1",
+            "nf_nat:nf_nat_ipv4_out 1"
+        ]
+    );
+    // The same function moved its packet between 6.1 and 6.12.
+    assert_eq!(
+        registers(kernels::linux_6_1(), "nf_confirm", "*"),
+        ["nf_conntrack:nf_confirm 0"]
+    );
+    assert_eq!(registers(kernels::linux_7_2(), "*", "*").len(), 23);
+    assert!(registers(kernels::linux_7_2(), "tcp_sendmsg", "*").is_empty());
+}
+
+/// A packet behind two pointers, in another struct, or behind the sixth register is none; structs by value take registers.
+#[test]
+fn registers_of_parameters() {
+    let mut types = Made::default();
+    let packet = types.named("sk_buff", 4, 0, 8, &[]);
+    let pointer = types.named("", 2, 0, packet, &[]);
+    let twice = types.named("", 2, 0, pointer, &[]);
+    let number = types.named("int", 1, 0, 4, &[32]);
+    let pair = types.named("pair", 4, 0, 16, &[]);
+    let large = types.named("large", 4, 0, 24, &[]);
+    let constant = types.named("", 10, 0, packet, &[]);
+    let to_constant = types.named("", 2, 0, constant, &[]);
+    let rows: [(&str, &[u32]); 8] = [
+        ("first", &[pointer]),
+        ("const_first", &[to_constant]),
+        ("of_two", &[number, pointer, pointer]),
+        ("behind_a_pair", &[pair, pointer]),
+        ("behind_a_large_one", &[large, number, pointer]),
+        ("double", &[twice]),
+        ("seventh", &[number, number, pair, pair, pointer]),
+        ("by_value", &[packet]),
+    ];
+    for (name, params) in rows {
+        let pairs: Vec<u32> = params.iter().flat_map(|&ty| [0, ty]).collect();
+        let proto = types.named("", 13, params.len() as u32, number, &pairs);
+        types.named(name, 12, 0, proto, &[]);
+    }
+    let section = Section::from_bytes(Rc::new(types.bytes())).expect("BTF");
+    let types = BtfTypes::new(section, Box::new(NoModules));
+    let found = types.functions_taking("sk_buff", "*", "vmlinux");
+    let found: Vec<(&str, u8)> = found.iter().map(|t| (&*t.name, t.register)).collect();
+    assert_eq!(
+        found,
+        [
+            ("behind_a_large_one", 1),
+            ("behind_a_pair", 2),
+            ("const_first", 0),
+            ("first", 0),
+            ("of_two", 1)
+        ]
+    );
+}
+
+/// A BTF section in the making.
+#[derive(Default)]
+struct Made {
+    types: Vec<u32>,
+    strings: Vec<u8>,
+    count: u32,
+}
+
+impl Made {
+    /// A type and what follows its header; its id.
+    fn named(&mut self, name: &str, kind: u32, vlen: u32, word: u32, rest: &[u32]) -> u32 {
+        if self.strings.is_empty() {
+            self.strings.push(0);
+        }
+        let offset = match name {
+            "" => 0,
+            _ => self.strings.len() as u32,
+        };
+        if offset > 0 {
+            self.strings.extend_from_slice(name.as_bytes());
+            self.strings.push(0);
+        }
+        self.types.extend([offset, kind << 24 | vlen, word]);
+        self.types.extend_from_slice(rest);
+        self.count += 1;
+        self.count
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let types = 4 * self.types.len() as u32;
+        let header = [0x0001_eb9f, 24, 0, types, types, self.strings.len() as u32];
+        let words = header.iter().chain(&self.types);
+        let mut bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend_from_slice(&self.strings);
+        bytes
+    }
+}

@@ -116,3 +116,49 @@ fn comparing_the_command_with_a_constant() {
         "#,
     );
 }
+
+/// One program for all functions: the cookie's upper half says where the packet is. Registers that more functions use come first.
+#[test]
+fn the_packet_of_many_functions() {
+    becomes(
+        "skb:ip_* { @[skb] = 1; }",
+        r#"
+        program "skb_ip_local_deliver"
+          s0: 1 bytes, align 1, "a temporary value"
+          s1: 8 bytes, align 8, "the key of @"
+        b0(v0):
+          v20 = addr m1+0
+          v21 = load.u64 v20+0
+          branch v21, b1, b7
+        b1:
+          v1 = call get_attach_cookie(v0)
+          v2 = const 32
+          v3 = shr v1, v2
+          v4 = const 0
+          branch v3, b2, b3
+        b2:
+          v7 = load.u64 v0+96
+          jump b4(v7)
+        b3:
+          v6 = load.u64 v0+112
+          jump b4(v6)
+        b4(v8):
+          v9 = const 1
+          v10 = addr s0+0
+          store.s8 v10+0, v9
+          v11 = addr s1+0
+          store.u64 v11+0, v8
+          v14 = map m0
+          v16 = call map_update_elem(v14, v11, v10, v4)
+          branch v16, b5, b6
+        b5:
+          atomic_add.u64 v20+16, v9
+          jump b6
+        b6:
+          ret v4
+        b7:
+          v22 = const 0
+          ret v22
+        "#,
+    );
+}

@@ -132,3 +132,28 @@ fn events_tell_when_they_happened() {
     let duration = r#"printf("%llu %llu\n", nsecs - @start, nsecs(tai)); @start = nsecs;"#;
     assert_eq!(times(duration), [None]);
 }
+
+/// Functions keep the packet in different registers; `probe` is the lower half of the same cookie.
+#[test]
+fn the_packet_is_found_by_the_cookie() {
+    // ip_local_deliver(skb), ip_output(net, sk, skb), ip_rcv(skb, …)
+    let script = r#"skb:ip_* { printf("%d %d", skb, probe == "skb:ip_output"); }"#;
+    let outcome = play(script, |machine| {
+        for cookie in [0, 2 << 32 | 1, 2] {
+            machine.world.cookie = cookie;
+            machine.call(0, &[100, 101, 102]);
+        }
+    });
+    shows(&outcome, "printf 100 0\nprintf 102 1\nprintf 100 0");
+}
+
+/// Where all targets agree, nothing is asked.
+#[test]
+fn one_register_needs_no_cookie() {
+    let kernel = kernels::linux_6_12();
+    let one = lowered("skb:nf_nat_* { @ = skb; }", &kernel);
+    assert!(!one.plan.programs.iter().any(|p| p.uses_cookie));
+    let targets = &one.plan.programs.iter().next().expect("a program").targets;
+    let cookies: Vec<u64> = targets.iter().map(|t| t.attach_cookie()).collect();
+    assert_eq!(cookies, [1 << 32, 1 << 32 | 1]);
+}

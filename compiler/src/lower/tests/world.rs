@@ -36,6 +36,8 @@ pub(super) struct World {
     pub(super) room: usize,
     /// The CPU that programs run on.
     pub(super) cpu: usize,
+    /// The attach cookie of the target that fires.
+    pub(super) cookie: u64,
     now: u64,
     /// Reads of kernel memory so far.
     pub(super) reads: usize,
@@ -64,6 +66,7 @@ impl World {
             records: BTreeMap::new(),
             room: usize::MAX,
             cpu: 0,
+            cookie: 1,
             now: 1_000_000,
             reads: 0,
         }
@@ -202,7 +205,7 @@ impl Kernel for World {
                 0
             }
             Helper::GetFuncIp => 0xffff_ffff_8100_0000,
-            Helper::GetAttachCookie => 1,
+            Helper::GetAttachCookie => self.cookie,
             Helper::GetStack => {
                 let mut frames = vec![0; args[2] as usize];
                 for (frame, address) in frames.chunks_mut(8).zip([0x81_0010u64, 0x81_0020]) {
