@@ -52,6 +52,24 @@ fn functions_of_a_pattern() {
 }
 
 #[test]
+fn functions_that_take_a_packet() {
+    assert_eq!(
+        shown("skb:nf_conntrack:nf_*", true),
+        "\
+skb:nf_conntrack:nf_confirm
+    void * priv
+    struct sk_buff * skb
+    struct nf_hook_state * state
+skb:nf_conntrack:nf_conntrack_in
+    struct sk_buff * skb
+    struct nf_hook_state * state
+"
+    );
+    // It exists, takes none.
+    assert!(shown("skb:tcp_sendmsg", false).contains("no probe matches `skb:tcp_sendmsg`"));
+}
+
+#[test]
 fn all_kinds_at_once() {
     assert_eq!(
         shown("*:nf_ct_delete", false),
@@ -71,6 +89,9 @@ kprobe:tcp_retransmit_skb
 kretprobe:__probestub_tcp_retransmit_skb
 kretprobe:__traceiter_tcp_retransmit_skb
 kretprobe:tcp_retransmit_skb
+skb:__probestub_tcp_retransmit_skb
+skb:__traceiter_tcp_retransmit_skb
+skb:tcp_retransmit_skb
 tracepoint:tcp:tcp_retransmit_skb
 rawtracepoint:tcp_retransmit_skb
 fentry:vmlinux:__probestub_tcp_retransmit_skb
