@@ -578,6 +578,16 @@ pub enum Layout {
     InetAny,
     /// 6 bytes of a link-layer address.
     Mac,
+    /// 8 bytes: nanoseconds of `CLOCK_BOOTTIME`, printed as a date and time of day in the local time zone.
+    Time {
+        /// As `strftime` has it, and `%f` microseconds, `%k` nanoseconds, `%l` milliseconds of the second.
+        format: String,
+    },
+    /// 8 bytes: the index of a network device in the low half, the inode number of its network namespace (0: nettrace's own) in
+    /// the high half; printed as the device's name.
+    Device,
+    /// 8 bytes: the inode number of a network namespace, printed as its name.
+    NetNs,
     /// 8 bytes: the attach cookie, printed as the name of that target.
     ProbeName,
     /// Values in a row, printed `(a, b)`; as a map key without the parentheses.
@@ -611,7 +621,12 @@ impl Layout {
                 u32::from(*bytes)
             }
             Layout::Bool => 1,
-            Layout::Pointer | Layout::KSym | Layout::ProbeName => 8,
+            Layout::Pointer
+            | Layout::KSym
+            | Layout::ProbeName
+            | Layout::Time { .. }
+            | Layout::Device
+            | Layout::NetNs => 8,
             Layout::USym => 16,
             Layout::Str { cap } => *cap,
             Layout::Buf { cap } => 4 + *cap,
@@ -642,6 +657,9 @@ impl Layout {
             Layout::Pointer
             | Layout::KSym
             | Layout::ProbeName
+            | Layout::Time { .. }
+            | Layout::Device
+            | Layout::NetNs
             | Layout::USym
             | Layout::Stack { .. }
             | Layout::InetAny => 8,

@@ -80,6 +80,22 @@ pub enum Value<'a> {
     Ip(IpAddr),
     /// A link-layer address.
     Mac([u8; 6]),
+    /// A point in time.
+    Time {
+        /// Nanoseconds of `CLOCK_BOOTTIME`.
+        nsecs: u64,
+        /// How to print it.
+        format: &'a str,
+    },
+    /// A network device.
+    Device {
+        /// Inode number of its network namespace; 0 is nettrace's own.
+        netns: u32,
+        /// Its index there.
+        index: u32,
+    },
+    /// The inode number of a network namespace.
+    NetNs(u64),
     /// The cookie of a target, printed as the target's name.
     Probe(u64),
     /// `(a, b)`
@@ -198,6 +214,18 @@ pub fn decode<'a>(layout: &'a Layout, bytes: &'a [u8]) -> Result<Value<'a>, Deco
             family => return Err(DecodeError::Family(family)),
         },
         Layout::Mac => Value::Mac(array(bytes)?),
+        Layout::Time { format } => Value::Time {
+            nsecs: unsigned(bytes, 8)?,
+            format,
+        },
+        Layout::Device => {
+            let both = unsigned(bytes, 8)?;
+            Value::Device {
+                netns: (both >> 32) as u32,
+                index: both as u32,
+            }
+        }
+        Layout::NetNs => Value::NetNs(unsigned(bytes, 8)?),
         Layout::ProbeName => Value::Probe(unsigned(bytes, 8)?),
         Layout::Tuple { fields, size } => Value::Tuple(Fields {
             fields,
@@ -237,6 +265,8 @@ impl Value<'_> {
             Value::Unsigned(n)
             | Value::Pointer(n)
             | Value::KernelSymbol(n)
+            | Value::NetNs(n)
+            | Value::Time { nsecs: n, .. }
             | Value::UserSymbol { address: n, .. } => Some(n),
             Value::Bool(b) => Some(u64::from(b)),
             _ => None,
@@ -277,6 +307,9 @@ impl Value<'_> {
             (Value::Ip(a), Value::Ip(b)) => a.cmp(b),
             (Value::Mac(a), Value::Mac(b)) => a.cmp(b),
             (Value::Probe(a), Value::Probe(b)) => a.cmp(b),
+            (Value::Device { netns: n, index: a }, Value::Device { netns: m, index: b }) => {
+                (n, a).cmp(&(m, b))
+            }
             (Value::Tuple(a), Value::Tuple(b)) | (Value::Record(a), Value::Record(b)) => {
                 order_all(a.iter().map(|f| f.1), b.iter().map(|f| f.1))
             }

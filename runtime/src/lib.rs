@@ -14,6 +14,7 @@ pub mod live;
 pub mod load;
 pub mod loss;
 mod maps;
+pub mod names;
 mod order;
 pub mod output;
 mod privilege;

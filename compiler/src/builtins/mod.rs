@@ -14,6 +14,7 @@ mod context;
 mod known;
 mod maps;
 mod memory;
+mod network;
 mod output;
 mod stack;
 mod symbols;
@@ -80,6 +81,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Stacks", stack::ROWS),
     ("Symbols", symbols::ROWS),
     ("Memory, strings and addresses", memory::ROWS),
+    ("Network", network::ROWS),
     ("Output", output::ROWS),
     ("Maps and aggregations", maps::ROWS),
     ("Options and questions about the kernel", comptime::ROWS),

@@ -6,7 +6,7 @@ use crate::check::{CallSite, Checker};
 use crate::ir::{Helper, Value};
 use crate::lower::Lower;
 use crate::typed::{Call, Expr, Extra};
-use crate::types::Types;
+use crate::types::{Type, Types};
 
 pub(super) static ROWS: &[Builtin] = &[
     Builtin {
@@ -24,6 +24,15 @@ pub(super) static ROWS: &[Builtin] = &[
         doc: "Nanoseconds since nettrace started tracing.",
         check: check_elapsed,
         lower: Lowering::Value(lower_elapsed),
+    },
+    Builtin {
+        name: "strftime",
+        form: Form::Function,
+        signature: "timestamp_t strftime(string format, uint64 nsecs)",
+        doc: "A time of `nsecs` as date and time of day in the local time zone; the format is that of strftime(3), and %f microseconds, \
+              %k nanoseconds, %l milliseconds of the second.",
+        check: check_strftime,
+        lower: Lowering::Value(lower_strftime),
     },
     Builtin {
         name: "time",
@@ -61,6 +70,25 @@ fn check_time(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         Some(arg) => c.literal_text(arg, "the format of time()")?,
     };
     Some(site.call(Types::VOID, Vec::new(), Extra::Text(format)))
+}
+
+/// The time as `uint64`; the format is part of the type.
+fn check_strftime(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 2..=2)?;
+    let [format, time] = site.args else {
+        return None;
+    };
+    let format = c.literal_text(format, "the format of strftime()")?;
+    let time = c.integer(time, Types::U64, "the time of strftime()")?;
+    let ty = c.types.intern(Type::Time { format });
+    Some(site.call(ty, vec![time], Extra::None))
+}
+
+fn lower_strftime(l: &mut Lower<'_>, call: &Call) -> Value {
+    match call.args.first() {
+        Some(time) => l.value(time),
+        None => l.b.iconst(0),
+    }
 }
 
 fn lower_nsecs(l: &mut Lower<'_>, call: &Call) -> Value {

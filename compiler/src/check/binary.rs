@@ -323,7 +323,11 @@ impl Checker<'_> {
             return Some(which);
         }
         let (a, b) = (self.local_value(a)?, self.local_value(b)?);
-        if matches!(self.types.get(a.ty), Type::KSym | Type::ProbeName) && a.ty == b.ty {
+        let scalar = matches!(
+            self.types.get(a.ty),
+            Type::KSym | Type::ProbeName | Type::Time { .. } | Type::Device | Type::NetNs
+        );
+        if scalar && a.ty == b.ty {
             return Some(compare(op, false, a, b, span));
         }
         let comparable = matches!(

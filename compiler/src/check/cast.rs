@@ -73,7 +73,7 @@ impl Checker<'_> {
             }),
             (_, Type::Enum { id, .. }) if scalar => self.cast_to_enum(value, to, id, span),
             (_, Type::Int { .. }) if scalar => Ok(plain(value)),
-            (Type::KSym, Type::Int { .. }) => Ok(plain(value)),
+            (Type::KSym | Type::NetNs | Type::Time { .. }, Type::Int { .. }) => Ok(plain(value)),
             (_, Type::Int { .. }) if pointer => match self.convert(value, Types::U64) {
                 address if to == Types::U64 => Ok(Expr { span, ..address }),
                 address => Ok(plain(address)),

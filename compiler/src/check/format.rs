@@ -122,8 +122,8 @@ fn argument(
         }
         _ => {
             let pointer = c.pointee(value.ty).is_some();
-            let number =
-                c.is_int_like(value.ty) || pointer || matches!(c.types.get(value.ty), Type::KSym);
+            let named = matches!(c.types.get(value.ty), Type::KSym | Type::NetNs);
+            let number = c.is_int_like(value.ty) || pointer || named;
             if !number {
                 let help = match c.types.get(value.ty) {
                     Type::Record(_) | Type::Array { .. } => {

@@ -143,6 +143,7 @@ fn of_layout(btf: &mut Builder, layout: &Layout) -> TypeId {
             members.push(Member::new("frames", all, offset + 8));
             btf.structure("", layout.size(), &members)
         }
+        Layout::Time { .. } | Layout::Device | Layout::NetNs => unsigned(btf, 8),
         Layout::Inet { .. } | Layout::Mac => bytes(btf, layout.size()),
         Layout::InetAny => {
             let members = [

@@ -45,6 +45,11 @@ pub fn layout(types: &Types, kernel: &dyn Kernel, ty: Ty) -> Layout {
         Type::Inet { v6 } => Layout::Inet { v6: *v6 },
         Type::InetAny => Layout::InetAny,
         Type::Mac => Layout::Mac,
+        Type::Time { format } => Layout::Time {
+            format: format.clone(),
+        },
+        Type::Device => Layout::Device,
+        Type::NetNs => Layout::NetNs,
         Type::ProbeName => Layout::ProbeName,
     }
 }

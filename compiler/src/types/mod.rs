@@ -103,6 +103,15 @@ pub enum Type {
     InetAny,
     /// Link-layer address.
     Mac,
+    /// Nanoseconds of `CLOCK_BOOTTIME`, printed as a date and time of day.
+    Time {
+        /// As `Layout::Time` has it.
+        format: String,
+    },
+    /// A network device: namespace and index, named when printed.
+    Device,
+    /// A network namespace: its inode number, named when printed.
+    NetNs,
     /// The name of the probe: the attach cookie, named when printed.
     ProbeName,
 }

@@ -58,6 +58,9 @@ fn written(types: &Types, kernel: &dyn Kernel, ty: Ty, depth: usize) -> String {
         Type::USym => "usym_t".to_string(),
         Type::Inet { .. } | Type::InetAny => "inet".to_string(),
         Type::Mac => "macaddr_t".to_string(),
+        Type::Time { .. } => "timestamp_t".to_string(),
+        Type::Device => "device_t".to_string(),
+        Type::NetNs => "netns_t".to_string(),
         // `probe` gives a string.
         Type::ProbeName => "string".to_string(),
     }

@@ -19,7 +19,9 @@ use std::os::fd::BorrowedFd;
 use nettrace_compiler::artifact::Plan;
 use nettrace_grammar::Diagnostic;
 
+use self::clock::WallClock;
 use crate::decode::{DecodeError, Value};
+use crate::names::Network;
 use crate::symbols::kernel::KernelSymbols;
 use crate::symbols::user::UserSymbols;
 use crate::table::Table;
@@ -31,6 +33,10 @@ pub struct Names {
     pub kernel: KernelSymbols,
     /// The symbols of processes.
     pub user: UserSymbols,
+    /// Network devices and namespaces.
+    pub network: Network,
+    /// The time of day.
+    pub clock: WallClock,
     /// Full probe names by cookie.
     probes: Vec<String>,
     /// Appended to strings that were cut off.
@@ -54,6 +60,8 @@ impl Names {
         Names {
             kernel: KernelSymbols::default(),
             user: UserSymbols::default(),
+            network: Network::default(),
+            clock: WallClock::default(),
             probes,
             trailer: plan.settings.str_trunc_trailer.clone(),
         }

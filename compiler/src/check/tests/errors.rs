@@ -236,6 +236,22 @@ fn arguments_of_functions() {
             "NT2003]: ntop() takes a 32-bit number, or 4 or 16 bytes of memory",
         ),
         (
+            "macaddr(curtask);",
+            "NT2003]: macaddr() takes 6 bytes of memory, or a pointer to bytes",
+        ),
+        (
+            "macaddr(\"x\");",
+            "NT2003]: macaddr() takes 6 bytes of memory, or a pointer to bytes",
+        ),
+        (
+            "strftime(comm, nsecs);",
+            "NT2003]: the format of strftime() must be a string constant",
+        ),
+        (
+            "device_name(comm);",
+            "NT2003]: the device's index must be a number",
+        ),
+        (
             "ntop(7, pid);",
             "NT2003]: 7 is no address family that ntop() knows",
         ),

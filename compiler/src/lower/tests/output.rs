@@ -157,3 +157,46 @@ fn one_register_needs_no_cookie() {
     let cookies: Vec<u64> = targets.iter().map(|t| t.attach_cookie()).collect();
     assert_eq!(cookies, [1 << 32, 1 << 32 | 1]);
 }
+
+#[test]
+fn what_the_runtime_names_is_sent_as_numbers() {
+    shows(
+        &begin(
+            r#"
+            print((device_name(3, 4026531840), device_name(7)));
+            $n = netns_name(4026532177);
+            printf("%s %d %s", $n, $n, strftime("%H:%M", 5));
+            @last[$n] = device_name((uint64)0x100000002, 1);
+            "#,
+        ),
+        r#"
+        print (device 3 of 4026531840, device 7 of 0)
+        printf netns 4026532177 4026532177 "%H:%M" of 5
+        @last[netns 4026532177]: device 2 of 1
+        "#,
+    );
+}
+
+#[test]
+fn link_layer_addresses_are_copied() {
+    let script = r#"
+        kprobe:nf_ct_delete {
+            $eth = (struct ethhdr *)arg0;
+            printf("%s", macaddr((uint8 *)arg0));
+            $copy = $eth.h_source;
+            print((macaddr($eth.h_dest), macaddr($copy)));
+            @seen[macaddr($eth.h_source)] = count();
+        }"#;
+    let outcome = play(script, |machine| {
+        let at = machine.object(&[2, 0, 0, 0xab, 0xcd, 0xef, 1, 2, 3, 4, 5, 6, 8, 0]);
+        machine.call(0, &[at]);
+    });
+    shows(
+        &outcome,
+        r#"
+        printf mac [02, 00, 00, ab, cd, ef]
+        print (mac [02, 00, 00, ab, cd, ef], mac [01, 02, 03, 04, 05, 06])
+        @seen[mac [01, 02, 03, 04, 05, 06]]: 1
+        "#,
+    );
+}

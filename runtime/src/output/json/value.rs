@@ -78,6 +78,9 @@ impl<'a> Values<'a> {
             | Value::UserSymbol { .. }
             | Value::Ip(_)
             | Value::Mac(_)
+            | Value::Time { .. }
+            | Value::Device { .. }
+            | Value::NetNs(_)
             | Value::Probe(_) => {
                 self.scratch.clear();
                 write_value(self.scratch, value, self.names);

@@ -51,6 +51,15 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value<'_>, names: &mut Names) {
         }
         Value::Ip(ip) => write_display(out, ip),
         Value::Mac(mac) => write_mac(out, mac),
+        Value::Time { nsecs, format } => names.clock.write(out, format, nsecs),
+        Value::Device { netns, index } => match names.network.device(netns, index) {
+            Some(name) => out.extend_from_slice(name),
+            None => write_display(out, format_args!("#{index}")),
+        },
+        Value::NetNs(inode) => match names.network.namespace(inode) {
+            Some(name) => out.extend_from_slice(name),
+            None => number::unsigned(out, inode),
+        },
         Value::Probe(cookie) => match names.probe(cookie) {
             Some(probe) => out.extend_from_slice(probe.as_bytes()),
             None => write_failure(out, format_args!("no probe has cookie {cookie}")),

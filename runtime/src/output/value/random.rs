@@ -62,6 +62,9 @@ fn leaf() -> impl Strategy<Value = Layout> {
         Just(Layout::InetAny),
         Just(Layout::Mac),
         Just(Layout::ProbeName),
+        "[%a-zH ]{0,6}".prop_map(|format| Layout::Time { format }),
+        Just(Layout::Device),
+        Just(Layout::NetNs),
     ]
 }
 

@@ -160,6 +160,22 @@ fn addresses_with_and_without_names() {
 }
 
 #[test]
+fn times_devices_and_namespaces() {
+    let time = Layout::Time {
+        format: "%%%f".to_string(),
+    };
+    let shown = show(&time, &words(&[1]));
+    assert_eq!((shown.len(), shown.starts_with('%')), (7, true), "{shown}");
+    // Device 1 of nettrace's own namespace, no device, one that nobody has, a namespace that nobody has.
+    let device = |netns: u64, index: u64| show(&Layout::Device, &words(&[netns << 32 | index]));
+    assert_eq!(device(0, 1), "lo");
+    assert_eq!(device(0, 0), "-");
+    assert_eq!(device(0, 0xffff_fffe), "#4294967294");
+    assert_eq!(device(5, 1), "#1");
+    assert_eq!(show(&Layout::NetNs, &words(&[5])), "5");
+}
+
+#[test]
 fn compound_values() {
     let pair = tuple(&[int(4, false), Layout::Str { cap: 4 }]);
     assert_eq!(show(&pair, b"\x01\0\0\0abc\0"), "(1, abc)");
@@ -272,6 +288,11 @@ fn short_bytes_are_told_and_nothing_else_happens() {
             mode: StackMode::Perf,
         },
         Layout::USym,
+        Layout::Device,
+        Layout::NetNs,
+        Layout::Time {
+            format: "%H".to_string(),
+        },
         Layout::InetAny,
         Layout::Inet { v6: true },
         Layout::Mac,
