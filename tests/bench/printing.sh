@@ -3,6 +3,7 @@
 #
 #     tests/bench/printing.sh [NETTRACE [COUNT [FORMAT ARGUMENTS]]]
 #
+# OPTIONS in the environment are further options of nettrace, for example "-f json".
 # COUNT is how many times dd reads and writes (two events each, default 500000). Prints how many events came out, processor time
 # per event of nettrace, how long dd took, events per second of dd's time, how often nettrace slept, and losses.
 set -eu
@@ -13,7 +14,7 @@ format=${3:-'"%s %d %s\n", comm, pid, probe'}
 out=$(mktemp -d)
 trap 'rm -r "$out"' EXIT
 
-"$nettrace" -o "$out/events" -e "tracepoint:raw_syscalls:sys_enter / comm == \"dd\" / { printf($format); }" 2> "$out/messages" &
+"$nettrace" -o "$out/events" ${OPTIONS:-} -e "tracepoint:raw_syscalls:sys_enter / comm == \"dd\" / { printf($format); }" 2> "$out/messages" &
 pid=$!
 until grep -q Attached "$out/messages"; do
     kill -0 $pid 2> /dev/null || { cat "$out/messages" >&2; exit 1; }

@@ -19,7 +19,7 @@ use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 use nix::time::clock_gettime;
 
-use self::pace::{NAP, Pace};
+use self::pace::Pace;
 use crate::decode::native;
 use crate::events::Dispatcher;
 use crate::live::Live;
@@ -32,6 +32,8 @@ use crate::wire;
 
 /// Records handled before timers, signals and the output get their turn.
 const BATCH: usize = 1024;
+/// Bytes in front of each record in the ring: its length and state.
+const RECORD_HEADER: u64 = 8;
 /// How often losses are told.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 /// A timer that is late runs its program once for each missed period, but not more often than this.
@@ -50,6 +52,8 @@ pub struct Session<'a> {
     ring: Option<Box<dyn Ring>>,
     events: Dispatcher<'a>,
     losses: Losses,
+    /// Bytes of the ring that were read since the pace was last judged.
+    bytes: u64,
     order: Order,
     /// What `elapsed` counts from, once it was needed.
     start: Option<u64>,
@@ -74,6 +78,7 @@ impl<'a> Session<'a> {
             ring,
             events: Dispatcher::new(plan, sink)?,
             losses: Losses::new(plan),
+            bytes: 0,
             order: Order::default(),
             start: None,
             losses_seen: Instant::now(),
@@ -130,7 +135,7 @@ impl<'a> Session<'a> {
             .watch(&timers, signals)
             .map_err(|e| refused("epoll", e))?;
         let all = self.watch_ring(&others).map_err(|e| refused("epoll", e))?;
-        let mut pace = Pace::new(Instant::now());
+        let mut pace = Pace::new(self.ring_size(), Instant::now());
         let mut ready = [EpollEvent::empty(); 16];
         loop {
             let read = self.batch(live, BATCH);
@@ -144,15 +149,13 @@ impl<'a> Session<'a> {
                 self.print_maps(live, signals);
                 self.flush();
             }
-            let gather = pace.read(read, Instant::now());
-            let mut nap = EpollTimeout::ZERO;
-            match read {
-                BATCH => {}
-                _ if gather => nap = milliseconds(NAP),
-                _ => {
-                    wait(&all, &mut ready, self.timeout())?;
-                }
+            let mut nap = pace.read(read, std::mem::take(&mut self.bytes), Instant::now());
+            if read == BATCH {
+                nap = Duration::ZERO;
+            } else if nap.is_zero() {
+                wait(&all, &mut ready, self.timeout())?;
             }
+            let nap = EpollTimeout::try_from(nap).unwrap_or(EpollTimeout::ZERO);
             for event in wait(&others, &mut ready, nap)? {
                 match event.data() {
                     SIGNALS => {}
@@ -161,6 +164,11 @@ impl<'a> Session<'a> {
                 }
             }
         }
+    }
+
+    fn ring_size(&self) -> u64 {
+        let ring = self.plan.ring.and_then(|ring| self.plan.maps.get(ring));
+        ring.map_or(0, |ring| ring.max_entries.into())
     }
 
     /// Everything but the ring.
@@ -206,7 +214,9 @@ impl<'a> Session<'a> {
         };
         let (events, order) = (&mut self.events, &mut self.order);
         let (plan, start) = (self.plan, &mut self.start);
+        let bytes = &mut self.bytes;
         let mut take = |record: &[u8]| {
+            *bytes += record.len() as u64 + RECORD_HEADER;
             let time = events.time(record, || {
                 *start.get_or_insert_with(|| read_start(plan, live))
             });

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nettrace_grammar::{Diagnostic, codes};
 
 use super::Symbol;
+use super::recent::Recent;
 
 /// Where the kernel shows its symbols.
 pub const KALLSYMS: &str = "/proc/kallsyms";
@@ -274,6 +275,8 @@ fn hex(digits: &[u8]) -> Option<u64> {
 pub struct KernelSymbols {
     path: PathBuf,
     state: State,
+    /// Indexes into the table.
+    recent: Recent,
     /// The problem of the last reading, until somebody takes it.
     problem: Option<Unavailable>,
 }
@@ -307,6 +310,7 @@ impl KernelSymbols {
         KernelSymbols {
             path: path.into(),
             state: State::Unread,
+            recent: Recent::default(),
             problem: None,
         }
     }
@@ -316,6 +320,7 @@ impl KernelSymbols {
         KernelSymbols {
             path: PathBuf::new(),
             state: State::Fixed(table),
+            recent: Recent::default(),
             problem: None,
         }
     }
@@ -323,13 +328,22 @@ impl KernelSymbols {
     /// The symbol an address belongs to; reads the table if need be.
     pub fn lookup(&mut self, address: u64) -> Option<Symbol<'_>> {
         self.refresh();
-        let index = self.table().and_then(|table| table.index(address));
+        let index = match self.recent.get(address) {
+            Some(index) => index,
+            None => self.search(address)?,
+        };
+        self.table()?.symbol(index, address)
+    }
+
+    /// The place of an address in the table, which may be read again for it.
+    fn search(&mut self, address: u64) -> Option<usize> {
+        let mut index = self.table().and_then(|table| table.index(address));
         if index.is_none() {
             self.reload_for_miss(address);
+            index = self.table().and_then(|table| table.index(address));
         }
-        let table = self.table()?;
-        let index = index.or_else(|| table.index(address))?;
-        table.symbol(index, address)
+        self.recent.put(address, index?);
+        index
     }
 
     /// All places of a name; reads the table if need be.
@@ -398,6 +412,7 @@ impl KernelSymbols {
         let now = Instant::now();
         match read {
             Ok(table) => {
+                self.recent.clear();
                 self.state = State::Ready {
                     table,
                     modules,

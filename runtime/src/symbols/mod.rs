@@ -4,6 +4,7 @@
 //! first address is asked for. How a frame is printed is decided in `output`.
 
 pub mod kernel;
+mod recent;
 pub mod user;
 
 /// What an address belongs to.
