@@ -17,7 +17,6 @@ use std::path::Path;
 use std::process;
 use std::rc::Rc;
 
-use clap::Parser;
 use nettrace_compiler::kernel::similar;
 use nettrace_compiler::pipeline::Stage;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
