@@ -43,6 +43,8 @@ impl Tracer<'_> {
         };
         let load = LoadOptions {
             verifier_log: self.options.verbose,
+            list_skipped: self.options.verbose,
+            progress: !self.options.quiet,
         };
         let mut loaded = match Loaded::load(elf, &self.kernel, load) {
             Ok(loaded) => loaded,
@@ -80,9 +82,9 @@ impl Tracer<'_> {
         if !session.has_exited() && !self.signals.stop_requested() {
             let stop = || self.signals.stop_requested();
             match loaded.attach(&self.kernel, &stop)? {
-                Attached::All(count) => {
+                Attached::All(count, skipped) => {
                     self.warn(sources, &mut loaded);
-                    session.attached(count);
+                    session.attached(count, &skipped);
                 }
                 Attached::Stopped => {}
             }

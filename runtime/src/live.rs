@@ -37,8 +37,10 @@ pub trait Live {
     fn zero(&mut self, map: MapId) -> Result<(), Diagnostic>;
     /// Runs the program of an `interval` target once.
     fn fire(&mut self, program: ProgramId, target: &Target) -> Result<(), Diagnostic>;
-    /// Detaches everything; afterwards no attached program sends events.
-    fn detach(&mut self);
+    /// Stops recording: afterwards no attached program sends events. What is quickly detached is.
+    fn silence(&mut self);
+    /// Detaches what is still attached, which can take a minute; when told to stop, leaves the rest to be detached in the background.
+    fn detach(&mut self, stop: &dyn Fn() -> bool);
     /// Runs the `end` programs, if any.
     fn run_end(&mut self) -> Result<(), Diagnostic>;
 }

@@ -13,19 +13,27 @@ use nettrace_compiler::object;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
-use crate::attach::{self, KernelFunctions, Prepared, Report, Stop};
+use crate::attach::{self, KernelFunctions, Prepared, Progress, Report, Site, Stop};
 use crate::code::{Code, Parsed};
 use crate::control::Control;
 use crate::live::{Entries, Live};
 use crate::maps::KernelMap;
+use crate::output::Skipped;
 use crate::privilege::refused;
 use crate::sys::{self, SysError};
+
+/// Up to this many links are closed at once, before the last events are printed.
+const FEW_LINKS: usize = 4;
 
 /// How to load.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadOptions {
     /// Adds the verifier's whole log to the message about a program it refused.
     pub verifier_log: bool,
+    /// Tells the functions of `skb` probes that are left out by name, each with its reason.
+    pub list_skipped: bool,
+    /// Shows a line on a terminal while attaching or detaching takes long.
+    pub progress: bool,
 }
 
 /// A script in the kernel.
@@ -190,7 +198,7 @@ impl Loaded {
 
     /// Attaches everything, then lets the programs record. Returns how many targets are attached.
     ///
-    /// `stop` is asked again and again; once it says so, attaching ends early and what was attached is detached.
+    /// `stop` is asked again and again; once it says so, attaching ends early. What was attached then is detached by [`Live::detach`].
     ///
     /// # Errors
     /// Targets that cannot be attached, on their places in the script; then nothing stays attached.
@@ -201,6 +209,13 @@ impl Loaded {
     ) -> Result<Attached, Vec<Diagnostic>> {
         let mut report = Report::new(&self.plan);
         let mut attached = 0;
+        let total = self.plan.programs.iter().map(|p| p.targets.len()).sum();
+        let progress = Progress::new("Attaching", "Ctrl-C stops", total, self.options.progress);
+        let site = Site {
+            functions,
+            stop,
+            progress: &progress,
+        };
         for ((id, program), code) in self.plan.programs.iter_enumerated().zip(self.codes.iter()) {
             let loader = attach::Loader {
                 code,
@@ -211,18 +226,22 @@ impl Loaded {
             let Some(prepared) = self.programs.get(id) else {
                 continue;
             };
-            let outcome = attach::attach(program, prepared, &loader, functions, stop, &mut report);
+            let outcome = attach::attach(program, prepared, &loader, &site, &mut report);
             attached += outcome.targets;
             self.links.extend(outcome.links);
             if stop() {
-                attach::close_all(std::mem::take(&mut self.links));
                 return Ok(Attached::Stopped);
             }
+        }
+        drop(progress);
+        let skipped = report.skipped();
+        if self.options.list_skipped || attached == 0 {
+            report.list_skipped();
         }
         match report.finish() {
             Ok(warnings) => self.warnings.extend(warnings),
             Err(problems) => {
-                attach::close_all(std::mem::take(&mut self.links));
+                self.detach(stop);
                 return Err(problems);
             }
         }
@@ -236,7 +255,7 @@ impl Loaded {
             return Err(problems);
         }
         self.enable(true);
-        Ok(Attached::All(attached))
+        Ok(Attached::All(attached, skipped))
     }
 
     fn enable(&self, on: bool) {
@@ -278,10 +297,21 @@ impl Live for Loaded {
         self.run_once(program, target)
     }
 
-    /// Stops recording first. Links are closed side by side: each may wait until the kernel is done with it.
-    fn detach(&mut self) {
+    fn silence(&mut self) {
         self.enable(false);
-        attach::close_all(std::mem::take(&mut self.links));
+        if self.links.len() <= FEW_LINKS {
+            self.links.clear();
+        } else {
+            sys::process::wait_for_programs();
+        }
+    }
+
+    fn detach(&mut self, stop: Stop<'_>) {
+        self.enable(false);
+        let links = std::mem::take(&mut self.links);
+        let hint = "Ctrl-C leaves the rest to the background";
+        let progress = Progress::new("Detaching", hint, links.len(), self.options.progress);
+        attach::close_all(links, &progress, stop);
     }
 
     fn run_end(&mut self) -> Result<(), Diagnostic> {
@@ -290,11 +320,11 @@ impl Live for Loaded {
 }
 
 /// What [`Loaded::attach`] came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attached {
-    /// This many targets are attached (`begin`, `end` and `interval` included) and record.
-    All(usize),
-    /// Told to stop before the end; nothing is attached.
+    /// This many targets are attached (`begin`, `end` and `interval` included) and record; these are left out.
+    All(usize, Vec<Skipped>),
+    /// Told to stop before the end; nothing records.
     Stopped,
 }
 

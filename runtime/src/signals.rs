@@ -46,6 +46,12 @@ impl Signals {
         self.stops.get() > 1
     }
 
+    /// How many signals have asked for the end so far.
+    pub fn stops(&self) -> u32 {
+        self.collect();
+        self.stops.get()
+    }
+
     /// Whether SIGUSR1 came since the last time, as far as [`Signals::stop_requested`] has seen.
     pub fn take_dump_request(&self) -> bool {
         self.dump.replace(false)

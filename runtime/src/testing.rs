@@ -9,6 +9,7 @@ use nettrace_compiler::artifact::*;
 use nettrace_compiler::index::Id;
 use nettrace_grammar::Diagnostic;
 
+use crate::attach::{BtfFunction, KernelFunctions};
 use crate::live::{Entries, Live};
 use crate::output::Names;
 use crate::output::text::TextSink;
@@ -261,7 +262,10 @@ impl Live for FakeLive {
         self.ring.send(self.on_fire.pop_front());
         Ok(())
     }
-    fn detach(&mut self) {
+    fn silence(&mut self) {
+        self.log.push("silence".to_string());
+    }
+    fn detach(&mut self, _: &dyn Fn() -> bool) {
         self.log.push("detach".to_string());
     }
     fn run_end(&mut self) -> Result<(), Diagnostic> {
@@ -305,4 +309,23 @@ pub(crate) fn printed(mut sink: TextSink<Vec<u8>, Vec<u8>>) -> (String, String) 
     let (output, messages) = sink.into_parts();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("test output is text");
     (text(output), text(messages))
+}
+
+/// A kernel without a function anyone could trace.
+pub(crate) struct NoFunctions;
+
+impl KernelFunctions for NoFunctions {
+    fn btf_function(&self, symbol: &str, _: Option<&str>) -> Option<BtfFunction> {
+        let module = None;
+        (symbol == "present").then_some(BtfFunction { id: 1, module })
+    }
+    fn module_loaded(&self, _: &str) -> bool {
+        false
+    }
+    fn untraceable(&self, _: &str, _: Option<&str>) -> Option<String> {
+        None
+    }
+    fn similar(&self, _: &str) -> Vec<String> {
+        vec!["present".to_owned()]
+    }
 }

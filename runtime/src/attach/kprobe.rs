@@ -13,11 +13,13 @@ use nettrace_grammar::{Diagnostic, codes};
 
 use super::report::{Problem, Report};
 use super::{
-    ENOTSUPP, KernelFunctions, Loader, Outcome, Prepared, Purpose, Stop, cookie, kprobe_multi,
-    parallel,
+    ENOTSUPP, KernelFunctions, Loader, Outcome, Prepared, Purpose, Site, cookie, kprobe_multi,
+    parallel, screen,
 };
 use crate::sys::perf::KprobePmu;
 use crate::sys::{SysError, link, perf};
+use kprobe_multi::Unfit;
+use screen::Screened;
 
 /// Up to this many targets get a perf event each.
 const FEW: usize = 8;
@@ -26,7 +28,7 @@ const PMU: &str = "/sys/bus/event_source/devices/kprobe";
 /// The place a target names.
 pub(super) struct Place<'a> {
     pub(super) symbol: &'a str,
-    module: Option<&'a str>,
+    pub(super) module: Option<&'a str>,
     offset: u64,
     pub(super) on_return: bool,
 }
@@ -82,40 +84,76 @@ pub(super) fn attach_many(
     program: &Program,
     fd: &OwnedFd,
     loader: &Loader<'_>,
-    functions: &dyn KernelFunctions,
-    stop: Stop<'_>,
+    site: &Site<'_>,
     report: &mut Report,
 ) -> Outcome {
-    match kprobe_multi::attach(program, fd, stop) {
-        Some((links, culprits)) => {
-            let outcome = Outcome {
-                links,
-                targets: program.targets.len() - culprits.len(),
-            };
-            for (target, error) in culprits {
-                report.problem(target, why(target, error, functions));
-            }
-            outcome
+    // A pattern of kprobes matched what ftrace lists; packets' functions are from BTF, which knows more than can be traced.
+    let packets = program.targets.iter().any(|t| t.packet.is_some());
+    let mut targets = match packets {
+        true => screened(program, site, report),
+        false => program.targets.iter().collect(),
+    };
+    let attached = match kprobe_multi::attach(program, fd, &targets, site) {
+        Err(Unfit::Targets) if !packets => {
+            targets = screened(program, site, report);
+            kprobe_multi::attach(program, fd, &targets, site)
         }
-        // The verifier ties a program to kprobe-multi: it must be loaded again.
-        None => match loader.load(Purpose::of(bpf_prog_type::BPF_PROG_TYPE_KPROBE)) {
-            Ok(fd) => attach_singly(program, &fd, functions, stop, report),
-            Err(refusal) => {
-                if let Some(first) = program.targets.first() {
-                    report.refused(first, refusal);
-                }
-                Outcome::default()
-            }
-        },
+        other => other,
+    };
+    let attached = match attached {
+        Err(Unfit::Targets) => kprobe_multi::search(program, fd, &targets, site),
+        Err(Unfit::Kernel) => None,
+        Ok(link) => Some((vec![link], Vec::new())),
+    };
+    if let Some((links, culprits)) = attached {
+        site.progress.advance(targets.len());
+        let outcome = Outcome {
+            links,
+            targets: targets.len() - culprits.len(),
+        };
+        for (target, error) in culprits {
+            report.problem(target, why(target, error, site.functions));
+        }
+        return outcome;
     }
+    // The verifier ties a program to kprobe-multi: it must be loaded again.
+    match loader.load(Purpose::of(bpf_prog_type::BPF_PROG_TYPE_KPROBE)) {
+        Ok(fd) => one_by_one(program, &fd, &targets, site, report),
+        Err(refusal) => {
+            if let Some(first) = program.targets.first() {
+                report.refused(first, refusal);
+            }
+            Outcome::default()
+        }
+    }
+}
+
+/// The targets that can be attached, as far as that is known; the others are reported.
+fn screened<'a>(program: &'a Program, site: &Site<'_>, report: &mut Report) -> Vec<&'a Target> {
+    let Screened { good, bad } = screen::screen(&program.targets, site.functions);
+    site.progress.advance(bad.len());
+    for (target, problem) in bad {
+        report.problem(target, problem);
+    }
+    good
 }
 
 /// Attaches every target through a perf event of its own.
 pub(super) fn attach_singly(
     program: &Program,
     fd: &OwnedFd,
-    functions: &dyn KernelFunctions,
-    stop: Stop<'_>,
+    site: &Site<'_>,
+    report: &mut Report,
+) -> Outcome {
+    let targets: Vec<&Target> = program.targets.iter().collect();
+    one_by_one(program, fd, &targets, site, report)
+}
+
+fn one_by_one(
+    program: &Program,
+    fd: &OwnedFd,
+    targets: &[&Target],
+    site: &Site<'_>,
     report: &mut Report,
 ) -> Outcome {
     let mut outcome = Outcome::default();
@@ -126,17 +164,15 @@ pub(super) fn attach_singly(
             return outcome;
         }
     };
-    let results = parallel::each(&program.targets, stop, |target| {
-        attach_one(program, target, fd, pmu)
-    });
-    for (target, result) in program.targets.iter().zip(results) {
+    let results = parallel::each(targets, site, |target| attach_one(program, target, fd, pmu));
+    for (target, result) in targets.iter().zip(results) {
         match result {
             None => {}
             Some(Ok(link)) => {
                 outcome.links.push(link);
                 outcome.targets += 1;
             }
-            Some(Err(error)) => report.problem(target, why(target, error, functions)),
+            Some(Err(error)) => report.problem(target, why(target, error, site.functions)),
         }
     }
     outcome

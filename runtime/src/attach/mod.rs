@@ -7,11 +7,14 @@ mod close;
 mod kprobe;
 mod kprobe_multi;
 mod parallel;
+mod progress;
 mod raw_tracepoint;
 mod report;
+mod screen;
 mod tracepoint;
 mod trampoline;
 
+use std::collections::HashSet;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use aya_obj::generated::bpf_prog_type;
@@ -19,7 +22,9 @@ use nettrace_compiler::artifact::{Attach, Program, Target};
 use nettrace_grammar::{Diagnostic, SourceMap};
 
 pub(crate) use close::close_all;
+pub(crate) use progress::Progress;
 pub(crate) use report::Report;
+pub use screen::Homes;
 
 use crate::code::Code;
 use crate::sys::SysError;
@@ -54,6 +59,18 @@ pub trait KernelFunctions {
 
     /// Existing functions whose names resemble this one, best first.
     fn similar(&self, symbol: &str) -> Vec<String>;
+
+    /// Where ftrace knows functions of these names; `None` when its list cannot be read. Reads it all: for many names at once.
+    fn traceable(&self, _names: &HashSet<&str>) -> Option<Homes> {
+        None
+    }
+}
+
+/// What attaching goes by beside the programs.
+pub(crate) struct Site<'a> {
+    pub(crate) functions: &'a dyn KernelFunctions,
+    pub(crate) stop: Stop<'a>,
+    pub(crate) progress: &'a Progress,
 }
 
 /// A program in the kernel.
@@ -195,8 +212,7 @@ pub(crate) fn attach(
     program: &Program,
     prepared: &Prepared,
     loader: &Loader<'_>,
-    functions: &dyn KernelFunctions,
-    stop: Stop<'_>,
+    site: &Site<'_>,
     report: &mut Report,
 ) -> Outcome {
     match prepared {
@@ -205,14 +221,12 @@ pub(crate) fn attach(
             links: Vec::new(),
             targets: program.targets.len(),
         },
-        Prepared::Many(fd) => kprobe::attach_many(program, fd, loader, functions, stop, report),
-        Prepared::Each(fds) => trampoline::attach(program, fds, functions, stop, report),
+        Prepared::Many(fd) => kprobe::attach_many(program, fd, loader, site, report),
+        Prepared::Each(fds) => trampoline::attach(program, fds, site, report),
         Prepared::Shared(fd) => match program.targets.first().map(|t| &t.attach) {
-            Some(Attach::Tracepoint { .. }) => tracepoint::attach(program, fd, stop, report),
-            Some(Attach::RawTracepoint { .. }) => {
-                raw_tracepoint::attach(program, fd, functions, stop, report)
-            }
-            _ => kprobe::attach_singly(program, fd, functions, stop, report),
+            Some(Attach::Tracepoint { .. }) => tracepoint::attach(program, fd, site, report),
+            Some(Attach::RawTracepoint { .. }) => raw_tracepoint::attach(program, fd, site, report),
+            _ => kprobe::attach_singly(program, fd, site, report),
         },
     }
 }

@@ -1,11 +1,11 @@
-//! The same action on many targets, side by side, until told to stop.
+//! The same action on many targets, side by side, until told to stop; progress is shown.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::Stop;
+use super::Site;
 
 /// Up to this many are done one after the other.
 const FEW: usize = 8;
@@ -17,13 +17,14 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// Calls `action` for every item; results in the order of the items, `None` for those not begun when `stop` said so.
 pub(super) fn each<T: Sync, R: Send>(
     items: &[T],
-    stop: Stop<'_>,
+    site: &Site<'_>,
     action: impl Fn(&T) -> R + Sync,
 ) -> Vec<Option<R>> {
     if items.len() <= FEW {
         return items
             .iter()
-            .map(|item| (!stop()).then(|| action(item)))
+            .map(|item| (!(site.stop)()).then(|| action(item)))
+            .inspect(|_| site.progress.advance(1))
             .collect();
     }
     let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
@@ -54,14 +55,15 @@ pub(super) fn each<T: Sync, R: Send>(
             match receiver.recv_timeout(PATIENCE) {
                 Ok((index, result)) => {
                     done += 1;
+                    site.progress.advance(1);
                     if let Some(slot) = results.get_mut(index) {
                         *slot = Some(result);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => site.progress.look(),
             }
-            if stop() {
+            if (site.stop)() {
                 cancelled.store(true, Ordering::Relaxed);
                 break;
             }
@@ -79,12 +81,22 @@ pub(super) fn each<T: Sync, R: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attach::{Progress, Stop};
+    use crate::testing::NoFunctions;
+
+    fn site<'a>(stop: Stop<'a>, progress: &'a Progress) -> Site<'a> {
+        Site {
+            functions: &NoFunctions,
+            stop,
+            progress,
+        }
+    }
 
     #[test]
     fn results_come_in_order() {
         for count in [0, 3, 100u32] {
             let items: Vec<u32> = (0..count).collect();
-            let results = each(&items, &|| false, |n| n * 2);
+            let results = each(&items, &site(&|| false, &Progress::hidden()), |n| n * 2);
             let wanted: Vec<Option<u32>> = items.iter().map(|n| Some(n * 2)).collect();
             assert_eq!(results, wanted);
         }
@@ -94,7 +106,8 @@ mod tests {
     fn stopping_leaves_the_rest_undone() {
         let items = [0u32; 1000];
         let begun = AtomicUsize::new(0);
-        let results = each(&items, &|| begun.load(Ordering::Relaxed) >= 20, |_| {
+        let stop = || begun.load(Ordering::Relaxed) >= 20;
+        let results = each(&items, &site(&stop, &Progress::hidden()), |_| {
             begun.fetch_add(1, Ordering::Relaxed);
             thread::sleep(Duration::from_millis(1));
         });

@@ -6,18 +6,17 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use nettrace_compiler::artifact::{Attach, Program, Target};
 
 use super::report::{Problem, Report};
-use super::{KernelFunctions, Outcome, Stop, cookie, parallel};
+use super::{KernelFunctions, Outcome, Site, cookie, parallel};
 use crate::sys::{SysError, link};
 
 pub(super) fn attach(
     program: &Program,
     fd: &OwnedFd,
-    functions: &dyn KernelFunctions,
-    stop: Stop<'_>,
+    site: &Site<'_>,
     report: &mut Report,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let results = parallel::each(&program.targets, stop, |target| {
+    let results = parallel::each(&program.targets, site, |target| {
         attach_one(program, target, fd)
     });
     for (target, result) in program.targets.iter().zip(results) {
@@ -27,7 +26,7 @@ pub(super) fn attach(
                 outcome.links.push(link);
                 outcome.targets += 1;
             }
-            Some(Err(error)) => report.problem(target, problem(target, error, functions)),
+            Some(Err(error)) => report.problem(target, problem(target, error, site.functions)),
         }
     }
     outcome

@@ -11,6 +11,7 @@ use nettrace_grammar::diag::Severity;
 use nettrace_grammar::{Diagnostic, Span, codes};
 
 use super::Refusal;
+use crate::output::Skipped;
 use crate::privilege;
 use crate::sys::SysError;
 
@@ -42,6 +43,8 @@ pub(crate) struct Report {
     patterns: BTreeMap<(u32, u32), usize>,
     /// Targets of patterns that are left out, with the reason.
     skipped: BTreeMap<(u32, u32), Vec<(String, Diagnostic)>>,
+    /// Functions of `skb` probes that are left out: their number and reasons are told with the success.
+    left_out: Vec<(String, Diagnostic)>,
     diags: Vec<Diagnostic>,
 }
 
@@ -59,6 +62,7 @@ impl Report {
             missing: plan.settings.missing_probes,
             patterns,
             skipped: BTreeMap::new(),
+            left_out: Vec::new(),
             diags: Vec::new(),
         }
     }
@@ -73,6 +77,10 @@ impl Report {
             codes::AMBIGUOUS_TARGET,
         ]
         .contains(&diag.code);
+        if target.packet.is_some() && (skippable || diag.code == codes::KERNEL_REFUSED) {
+            self.left_out.push((target.probe.clone(), diag));
+            return;
+        }
         match self.missing {
             MissingProbes::Ignore if skippable => {}
             _ if skippable && self.patterns.contains_key(&target.span) => {
@@ -126,6 +134,39 @@ impl Report {
         }
     }
 
+    /// The functions of `skb` probes that are left out, by reason, the most frequent first.
+    pub(crate) fn skipped(&self) -> Vec<Skipped> {
+        let mut skipped: Vec<Skipped> = Vec::new();
+        for (_, diag) in &self.left_out {
+            let reason = reason(diag);
+            match skipped.iter_mut().find(|s| s.reason == reason) {
+                Some(known) => known.functions += 1,
+                None => skipped.push(Skipped {
+                    reason,
+                    functions: 1,
+                }),
+            }
+        }
+        skipped.sort_by_key(|s| std::cmp::Reverse(s.functions));
+        skipped
+    }
+
+    /// The same, each by its name.
+    pub(crate) fn list_skipped(&mut self) {
+        if self.left_out.is_empty() {
+            return;
+        }
+        let count = self.left_out.len();
+        let message = format!("functions that are left out: {count}");
+        let mut diag = Diagnostic::host(codes::MISSING_TARGET, message);
+        diag.severity = Severity::Warning;
+        for (probe, reason) in &self.left_out {
+            let why = reason.notes.first().unwrap_or(&reason.message);
+            diag = diag.note(format!("`{probe}`: {why}"));
+        }
+        self.push(diag);
+    }
+
     /// Warnings when there was no error, else everything.
     pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         for (span, skipped) in std::mem::take(&mut self.skipped) {
@@ -160,6 +201,17 @@ impl Report {
 
 fn with_hint(diag: Diagnostic) -> Diagnostic {
     diag.help("to go on without it: `config = { missing_probes = warn }`, or --missing-probes warn")
+}
+
+/// Why a function is left out, in the words of a summary.
+fn reason(diag: &Diagnostic) -> &'static str {
+    match diag.code {
+        codes::NOT_TRACEABLE => "not traceable",
+        codes::AMBIGUOUS_TARGET => "with several addresses",
+        codes::NO_SUCH_TARGET => "gone",
+        codes::MODULE_NOT_LOADED => "in modules that are not loaded",
+        _ => "refused by the kernel",
+    }
 }
 
 /// One warning for all targets of a pattern that are left out.

@@ -6,7 +6,7 @@ use nettrace_compiler::artifact::{Attach, Program, Target};
 use nettrace_grammar::Diagnostic;
 
 use super::report::{Problem, Report};
-use super::{Outcome, Stop, cookie, parallel};
+use super::{Outcome, Site, cookie, parallel};
 use crate::sys::{SysError, link, perf};
 use crate::tracefs;
 
@@ -19,11 +19,11 @@ enum Failure {
 pub(super) fn attach(
     program: &Program,
     fd: &OwnedFd,
-    stop: Stop<'_>,
+    site: &Site<'_>,
     report: &mut Report,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let results = parallel::each(&program.targets, stop, |target| {
+    let results = parallel::each(&program.targets, site, |target| {
         attach_one(program, target, fd)
     });
     let allowed = results.iter().flatten().any(Result::is_ok);

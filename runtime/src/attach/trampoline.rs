@@ -9,7 +9,7 @@ use nettrace_grammar::{Diagnostic, Span, codes};
 
 use super::report::{Problem, Report};
 use super::{
-    ENOTSUPP, KernelFunctions, Loader, Outcome, Prepared, Purpose, Refusal, Stop, cookie, parallel,
+    ENOTSUPP, KernelFunctions, Loader, Outcome, Prepared, Purpose, Refusal, Site, cookie, parallel,
 };
 use crate::sys::{SysError, btf, link};
 
@@ -131,12 +131,11 @@ fn why_missing(symbol: &str, module: Option<&str>, functions: &dyn KernelFunctio
 pub(super) fn attach(
     program: &Program,
     fds: &[(usize, OwnedFd)],
-    functions: &dyn KernelFunctions,
-    stop: Stop<'_>,
+    site: &Site<'_>,
     report: &mut Report,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let results = parallel::each(fds, stop, |(index, fd)| {
+    let results = parallel::each(fds, site, |(index, fd)| {
         let target = program.targets.get(*index)?;
         let (_, _, attach_type) = function_of(target)?;
         Some(link::trampoline(
@@ -156,7 +155,7 @@ pub(super) fn attach(
                 outcome.targets += 1;
             }
             Some(Err(error)) => {
-                let problem = problem(target, error, functions);
+                let problem = problem(target, error, site.functions);
                 report.problem(target, problem);
             }
         }

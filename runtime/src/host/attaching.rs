@@ -5,10 +5,11 @@
 //! object file runs on a kernel without BTF.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::{LiveKernel, modules};
-use crate::attach::{BtfFunction, KernelFunctions};
+use super::{LiveKernel, functions, modules};
+use crate::attach::{BtfFunction, Homes, KernelFunctions};
 
 /// The running kernel's functions; its BTF is opened by the first question that needs it.
 #[derive(Debug)]
@@ -55,5 +56,9 @@ impl KernelFunctions for HostFunctions {
         kernel.map_or(Vec::new(), |kernel| {
             KernelFunctions::similar(kernel, symbol)
         })
+    }
+
+    fn traceable(&self, names: &HashSet<&str>) -> Option<Homes> {
+        functions::homes(names)
     }
 }

@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader};
 
 use memchr::{memchr, memmem, memrchr};
 
+use crate::attach::Homes;
 use crate::symbols::kernel::KALLSYMS;
 use crate::tracefs;
 
@@ -138,6 +139,18 @@ pub(super) fn traceable(
         }
     });
     known.then_some(found)
+}
+
+/// Where ftrace knows functions of these names; `None` when the list is not known.
+pub(super) fn homes(names: &HashSet<&str>) -> Option<Homes> {
+    let mut homes = Homes::new();
+    let known = each_traceable(&mut |name, module| {
+        if names.contains(name) {
+            let home = module.map(str::to_string);
+            homes.entry(name.to_string()).or_default().push(home);
+        }
+    });
+    known.then_some(homes)
 }
 
 /// The next line without its end; `false` at the end and on errors.

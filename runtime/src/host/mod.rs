@@ -14,6 +14,7 @@ mod modules;
 mod record;
 mod tracepoints;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -25,7 +26,7 @@ use nettrace_compiler::kernel::{
 use nettrace_compiler::types::members;
 use nettrace_grammar::Diagnostic;
 
-use crate::attach::{BtfFunction, KernelFunctions};
+use crate::attach::{BtfFunction, Homes, KernelFunctions};
 use functions::{Functions, Place};
 
 pub use attaching::HostFunctions;
@@ -328,6 +329,10 @@ impl KernelFunctions for LiveKernel {
 
     fn similar(&self, symbol: &str) -> Vec<String> {
         Kernel::similar(self, Similar::Function, symbol)
+    }
+
+    fn traceable(&self, names: &HashSet<&str>) -> Option<Homes> {
+        functions::homes(names)
     }
 }
 

@@ -15,33 +15,14 @@ use nettrace_compiler::object::Function;
 use nettrace_grammar::Span;
 
 use super::*;
-use crate::attach::BtfFunction;
 use crate::sys::faults;
+use crate::testing::NoFunctions;
 
 const SCRIPT: &str = "begin { one(); }\ntracepoint:a:b { two(); }\n";
 const COUNT: MapId = MapId(0);
 const CONTROL: MapId = MapId(1);
 const RING: MapId = MapId(2);
 const PER_CPU: MapId = MapId(3);
-
-/// A kernel without a function anyone could trace.
-struct NoFunctions;
-
-impl KernelFunctions for NoFunctions {
-    fn btf_function(&self, symbol: &str, _: Option<&str>) -> Option<BtfFunction> {
-        let module = None;
-        (symbol == "present").then_some(BtfFunction { id: 1, module })
-    }
-    fn module_loaded(&self, _: &str) -> bool {
-        false
-    }
-    fn untraceable(&self, _: &str, _: Option<&str>) -> Option<String> {
-        None
-    }
-    fn similar(&self, _: &str) -> Vec<String> {
-        vec!["present".to_owned()]
-    }
-}
 
 fn root() -> bool {
     // SAFETY: takes nothing, cannot fail.
@@ -332,12 +313,12 @@ fn raw_tracepoints_fire_between_attach_and_detach_only() {
     let mut loaded = load(&elf).expect("loads");
     loaded.check_host().expect("needs nothing");
     let attached = loaded.attach(&NoFunctions, &no_stop).expect("attaches");
-    assert_eq!(attached, Attached::All(1));
+    assert_eq!(attached, Attached::All(1, Vec::new()));
     for _ in 0..100 {
         // SAFETY: takes nothing, cannot fail.
         unsafe { libc::syscall(libc::SYS_getppid) };
     }
-    loaded.detach();
+    loaded.silence();
     let count = counted(&mut loaded);
     assert!(count >= 100, "{count}");
     std::thread::sleep(Duration::from_millis(5));
@@ -358,7 +339,7 @@ fn tracepoints_fire() {
         .expect("tracefs is there or can be mounted");
     loaded.attach(&NoFunctions, &no_stop).expect("attaches");
     std::thread::sleep(Duration::from_millis(20));
-    loaded.detach();
+    loaded.silence();
     assert!(counted(&mut loaded) > 0);
 }
 
@@ -398,7 +379,7 @@ fn a_missing_target_is_skipped_on_request() {
     let programs = vec![(tracepoint("nonsense"), body()), (raw_tracepoint(), body())];
     let mut loaded = load(&object_of(MissingProbes::Warn, programs, Vec::new())).expect("loads");
     let attached = loaded.attach(&NoFunctions, &no_stop).expect("goes on");
-    assert_eq!(attached, Attached::All(1));
+    assert_eq!(attached, Attached::All(1, Vec::new()));
     let warnings = loaded.take_warnings();
     assert_eq!(
         warnings[0].message,
@@ -426,7 +407,7 @@ fn what_a_wildcard_matches_and_cannot_be_attached_is_left_out() {
     };
     let mut loaded = load(&elf(&["sched_switch", "nonsense"])).expect("loads");
     let attached = loaded.attach(&NoFunctions, &no_stop).expect("goes on");
-    assert_eq!(attached, Attached::All(1));
+    assert_eq!(attached, Attached::All(1, Vec::new()));
     let warnings = loaded.take_warnings();
     let [warning] = warnings.as_slice() else {
         panic!("one warning, not {warnings:?}");
@@ -456,6 +437,7 @@ fn a_stop_while_attaching_detaches_everything() {
     };
     let attached = loaded.attach(&NoFunctions, &stop).expect("no problem");
     assert_eq!(attached, Attached::Stopped);
+    loaded.detach(&stop);
     let count = counted(&mut loaded);
     std::thread::sleep(Duration::from_millis(5));
     assert_eq!(counted(&mut loaded), count);

@@ -79,6 +79,15 @@ impl Names {
     }
 }
 
+/// Functions of `skb` probes that could not be attached for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Follows their number: `not traceable`, `with several addresses`.
+    pub reason: &'static str,
+    /// How many.
+    pub functions: usize,
+}
+
 /// Events that a program lost because the ring buffer was full.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
@@ -127,8 +136,8 @@ pub trait Sink {
     fn value(&mut self, value: &Result<Value<'_>, DecodeError>, names: &mut Names);
     /// `print()` of a map, and every map at the end.
     fn map(&mut self, table: &Table<'_>, names: &mut Names);
-    /// All probes are attached.
-    fn attached(&mut self, probes: usize);
+    /// All probes are attached but the skipped ones.
+    fn attached(&mut self, probes: usize, skipped: &[Skipped]);
     /// Events were lost since the last report.
     fn lost(&mut self, lost: &[Lost]);
     /// What was lost in the whole run, if anything was; the last call but [`Sink::finish`].

@@ -8,7 +8,7 @@ use nettrace_grammar::Diagnostic;
 use super::stream::Output;
 use super::value::{write_display, write_failure, write_key, write_result, write_value};
 use super::writer::Writer;
-use super::{Ledger, Lost, Names, Sink, TextKind, hist};
+use super::{Ledger, Lost, Names, Sink, Skipped, TextKind, hist};
 use crate::decode::{DecodeError, Value};
 use crate::table::{Reduced, Row, Table};
 
@@ -54,8 +54,8 @@ impl<O: Output, M: Write> Sink for TextSink<O, M> {
         }
     }
 
-    fn attached(&mut self, probes: usize) {
-        self.writer.tell_attached(probes);
+    fn attached(&mut self, probes: usize, skipped: &[Skipped]) {
+        self.writer.tell_attached(probes, skipped);
     }
 
     fn lost(&mut self, lost: &[Lost]) {

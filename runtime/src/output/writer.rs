@@ -10,7 +10,7 @@ use nettrace_grammar::render::render_one;
 use nettrace_grammar::{Diagnostic, SourceMap};
 
 use super::stream::Output;
-use super::{Ledger, Lost};
+use super::{Ledger, Lost, Skipped};
 
 /// Collected results are written when there is this much, even within a batch.
 const MUCH: usize = 64 << 10;
@@ -135,12 +135,26 @@ impl<O: Output, M: Write> Writer<O, M> {
         let _ = self.messages.write_fmt(text);
     }
 
-    /// All probes are attached.
-    pub(super) fn tell_attached(&mut self, probes: usize) {
-        if !self.quiet {
-            let plural = if probes == 1 { "" } else { "s" };
-            self.message(format_args!("Attached {probes} probe{plural}\n"));
+    /// All probes are attached but the skipped ones.
+    pub(super) fn tell_attached(&mut self, probes: usize, skipped: &[Skipped]) {
+        if self.quiet {
+            return;
         }
+        let plural = |n| if n == 1 { "" } else { "s" };
+        let mut text = format!("Attached {probes} probe{}", plural(probes));
+        let left_out = skipped.iter().map(|s| s.functions).sum();
+        if left_out > 0 {
+            let reasons = skipped
+                .iter()
+                .map(|s| format!("{} {}", s.functions, s.reason));
+            let reasons: Vec<String> = reasons.collect();
+            text.push_str(&format!(
+                "; {left_out} function{} skipped: {}",
+                plural(left_out),
+                reasons.join(", ")
+            ));
+        }
+        self.message(format_args!("{text}\n"));
     }
 
     /// Events were lost since the last report.
@@ -236,10 +250,30 @@ mod tests {
         let mut writer = Writer::new(Pieces::default(), Vec::new()).buffering(Buffering::Full);
         writer.results().extend_from_slice(b"result\n");
         writer.completed();
-        writer.tell_attached(2);
+        writer.tell_attached(2, &[]);
         let (output, messages) = writer.into_parts();
         assert_eq!(output.0, ["result\n"]);
         assert_eq!(messages, b"Attached 2 probes\n");
+    }
+
+    #[test]
+    fn skipped_functions_are_counted_by_reason() {
+        let mut writer = Writer::new(Pieces::default(), Vec::new());
+        let skipped = |reason, functions| Skipped { reason, functions };
+        let some = [
+            skipped("not traceable", 30),
+            skipped("with several addresses", 5),
+        ];
+        writer.tell_attached(1512, &some);
+        writer.tell_attached(1, &[skipped("gone", 1)]);
+        let messages = String::from_utf8(writer.into_parts().1).expect("text");
+        assert_eq!(
+            messages,
+            "\
+Attached 1512 probes; 35 functions skipped: 30 not traceable, 5 with several addresses
+Attached 1 probe; 1 function skipped: 1 gone
+"
+        );
     }
 
     struct Full;

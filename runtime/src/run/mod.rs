@@ -1,6 +1,7 @@
 //! The run: waits for records, timers and signals, and ends in good order.
 //!
-//! Order of the end: detach, print what was sent before, run `end`, print its output, print all maps, tell the losses. After
+//! Order of the end: stop recording, print what was sent before, run `end`, print its output, print all maps, tell the losses,
+//! detach what takes long to detach. After
 //! `exit()` what was sent later is dropped. A second signal cuts the end short. A reader that has gone away ends the run
 //! without a word. [`pace`] decides how often the ring is read.
 
@@ -25,7 +26,7 @@ use crate::events::Dispatcher;
 use crate::live::Live;
 use crate::loss::Losses;
 use crate::order::Order;
-use crate::output::Sink;
+use crate::output::{Sink, Skipped};
 use crate::ring::Ring;
 use crate::signals::Signals;
 use crate::wire;
@@ -101,9 +102,9 @@ impl<'a> Session<'a> {
     }
 
     /// Tells that all probes are attached.
-    pub fn attached(&mut self, probes: usize) {
+    pub fn attached(&mut self, probes: usize, skipped: &[Skipped]) {
         self.start = None;
-        self.events.sink.attached(probes);
+        self.events.sink.attached(probes, skipped);
     }
 
     /// Runs until `exit()`, a signal or the end of whoever reads the output; returns the exit code.
@@ -318,7 +319,7 @@ impl<'a> Session<'a> {
     }
 
     fn finish(&mut self, live: &mut dyn Live, signals: &Signals) -> i32 {
-        live.detach();
+        live.silence();
         // After `exit()` this takes the records and drops them.
         self.drain_until_forced(live, signals);
         let code = self.events.take_exit();
@@ -337,6 +338,8 @@ impl<'a> Session<'a> {
         }
         self.events.sink.ledger(&self.losses.ledger());
         self.finished();
+        let before = signals.stops();
+        live.detach(&|| signals.stops() > before);
         if self.unwritten {
             return FAILED;
         }

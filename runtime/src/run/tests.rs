@@ -80,7 +80,7 @@ fn begin_and_end_alone_finish_by_themselves() {
     let (output, messages, code) = play(&small(Attach::Begin), &mut live, vec![say(1)]);
     assert_eq!(output, "say 1\nsay 9\n\n\n@n: 42\n");
     assert_eq!((messages.as_str(), code), ("", 0));
-    assert_eq!(live.log, ["detach", "end"]);
+    assert_eq!(live.log, ["silence", "end", "detach"]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_signal_ends_the_run_in_good_order() {
         let (output, _, code) = play(&small(kprobe()), &mut live, vec![say(1)]);
         assert_eq!(output, "say 1\n\n\n@n: 42\n");
         assert_eq!(code, 0);
-        assert_eq!(live.log, ["detach", "end"]);
+        assert_eq!(live.log, ["silence", "end", "detach"]);
     }
 }
 
@@ -142,7 +142,7 @@ fn a_second_signal_leaves_out_the_maps() {
     let (output, _, code) = play(&small(kprobe()), &mut live, vec![say(1), say(2)]);
     assert_eq!(output, "say 1\nsay 2\n");
     assert_eq!(code, 0);
-    assert_eq!(live.log, ["detach", "end"]);
+    assert_eq!(live.log, ["silence", "end", "detach"]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     // No record, nothing to write: the hang-up itself wakes the loop.
     let session = Session::new(&plan, None, &mut sink).expect("a good plan");
     assert_eq!(session.run(&mut live, &signals), 0);
-    assert_eq!(live.log, ["detach", "end"]);
+    assert_eq!(live.log, ["silence", "end", "detach"]);
     let (_, messages) = sink.into_parts();
     assert_eq!(String::from_utf8_lossy(&messages), "");
 }

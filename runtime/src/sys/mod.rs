@@ -7,7 +7,9 @@ pub(crate) mod btf;
 pub(crate) mod link;
 pub(crate) mod map;
 pub(crate) mod perf;
+pub(crate) mod process;
 pub(crate) mod prog;
+pub(crate) mod rcu;
 
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};

@@ -18,7 +18,7 @@ use super::hist::{Bounds, linear_bounds, power_bounds, shown};
 use super::stream::Output;
 use super::value::write_display;
 use super::writer::Writer;
-use super::{Ledger, Lost, Names, Sink, TextKind};
+use super::{Ledger, Lost, Names, Sink, Skipped, TextKind};
 use crate::decode::{DecodeError, Value};
 use crate::table::{Reduced, Row, Table};
 
@@ -91,7 +91,7 @@ impl<O: Output, M: Write> Sink for JsonSink<O, M> {
         });
     }
 
-    fn attached(&mut self, probes: usize) {
+    fn attached(&mut self, probes: usize, skipped: &[Skipped]) {
         if !self.writer.is_quiet() {
             let out = self.writer.results();
             write_display(
@@ -102,7 +102,7 @@ impl<O: Output, M: Write> Sink for JsonSink<O, M> {
             );
             self.writer.completed();
         }
-        self.writer.tell_attached(probes);
+        self.writer.tell_attached(probes, skipped);
     }
 
     fn lost(&mut self, lost: &[Lost]) {

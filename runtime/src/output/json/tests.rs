@@ -252,7 +252,7 @@ fn what_a_program_must_know_of_the_run() {
         events: 7,
     };
     let (lines, messages) = printed(|sink| {
-        sink.attached(2);
+        sink.attached(2, &[]);
         sink.lost(std::slice::from_ref(&losing));
         sink.end();
         sink.ledger(&Ledger {
