@@ -27,6 +27,17 @@ impl Entries {
     }
 }
 
+/// Hits that never came to a program's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The program.
+    pub program: ProgramId,
+    /// Because another program was running on the same CPU.
+    pub busy: u64,
+    /// Because the kernel was handling another probe.
+    pub nested: u64,
+}
+
 /// The attached programs and their maps.
 pub trait Live {
     /// Reads a whole map.
@@ -37,6 +48,8 @@ pub trait Live {
     fn zero(&mut self, map: MapId) -> Result<(), Diagnostic>;
     /// Runs the program of an `interval` target once.
     fn fire(&mut self, program: ProgramId, target: &Target) -> Result<(), Diagnostic>;
+    /// Hits that programs have missed so far; programs that missed none may be left out.
+    fn missed(&mut self) -> Vec<Missed>;
     /// Stops recording: afterwards no attached program sends events. What is quickly detached is.
     fn silence(&mut self);
     /// Detaches what is still attached, which can take a minute; when told to stop, leaves the rest to be detached in the background.

@@ -16,7 +16,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use crate::attach::{self, KernelFunctions, Prepared, Progress, Report, Site, Stop};
 use crate::code::{Code, Parsed};
 use crate::control::Control;
-use crate::live::{Entries, Live};
+use crate::live::{Entries, Live, Missed};
 use crate::maps::KernelMap;
 use crate::output::Skipped;
 use crate::privilege::refused;
@@ -42,7 +42,7 @@ pub struct Loaded {
     plan: Plan,
     sources: SourceMap,
     // Fields are dropped in this order: links before programs before maps.
-    links: Vec<OwnedFd>,
+    links: Vec<(ProgramId, OwnedFd)>,
     programs: IndexVec<ProgramId, Prepared>,
     codes: IndexVec<ProgramId, Code>,
     control: Option<Control>,
@@ -228,7 +228,8 @@ impl Loaded {
             };
             let outcome = attach::attach(program, prepared, &loader, &site, &mut report);
             attached += outcome.targets;
-            self.links.extend(outcome.links);
+            let links = outcome.links.into_iter().map(|link| (id, link));
+            self.links.extend(links);
             if stop() {
                 return Ok(Attached::Stopped);
             }
@@ -297,6 +298,25 @@ impl Live for Loaded {
         self.run_once(program, target)
     }
 
+    fn missed(&mut self) -> Vec<Missed> {
+        let mut all: Vec<Missed> = Vec::new();
+        for (program, prepared) in self.programs.iter_enumerated() {
+            let busy = prepared.fds().map(sys::info::recursion_misses).sum();
+            let links = self.links.iter().filter(|(id, _)| *id == program);
+            let nested = links
+                .map(|(_, link)| sys::info::link_misses(link.as_fd()))
+                .sum();
+            if busy > 0 || nested > 0 {
+                all.push(Missed {
+                    program,
+                    busy,
+                    nested,
+                });
+            }
+        }
+        all
+    }
+
     fn silence(&mut self) {
         self.enable(false);
         if self.links.len() <= FEW_LINKS {
@@ -309,6 +329,7 @@ impl Live for Loaded {
     fn detach(&mut self, stop: Stop<'_>) {
         self.enable(false);
         let links = std::mem::take(&mut self.links);
+        let links: Vec<OwnedFd> = links.into_iter().map(|(_, link)| link).collect();
         let hint = "Ctrl-C leaves the rest to the background";
         let progress = Progress::new("Detaching", hint, links.len(), self.options.progress);
         attach::close_all(links, &progress, stop);

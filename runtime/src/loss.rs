@@ -1,11 +1,14 @@
-//! Events lost because the ring buffer was full.
+//! Events lost because the ring buffer was full, and hits that programs missed.
 //!
-//! In: the control map's value, in which every program counts its own losses. Out: increases since the last look, and totals.
+//! In: the control map's value, in which every program counts its own losses, and the kernel's counts of missed hits. Out: increases
+//! since the last look, and totals.
 //! When to look is the event loop's decision, how it is told the sink's.
 
 use nettrace_compiler::artifact::{Plan, Program, ProgramId, control_lost};
+use nettrace_compiler::index::Id as _;
 
 use crate::decode::native;
+use crate::live::Missed;
 use crate::output::{Ledger, Lost};
 
 /// The counters as last seen.
@@ -54,16 +57,25 @@ impl Losses {
         increases
     }
 
-    /// All losses so far.
-    pub fn ledger(&self) -> Ledger {
-        let losing = self.programs.iter().filter(|counter| counter.seen > 0);
-        let ring_full = losing
-            .map(|counter| Lost {
+    /// All losses so far, with what programs have missed.
+    pub fn ledger(&self, missed: &[Missed]) -> Ledger {
+        let of = |count: &dyn Fn(usize, &Counter) -> u64| {
+            let counters = self.programs.iter().enumerate();
+            let counted = counters.map(|(index, counter)| Lost {
                 probe: counter.probe.clone(),
-                events: counter.seen,
-            })
-            .collect();
-        Ledger { ring_full }
+                events: count(index, counter),
+            });
+            counted.filter(|lost| lost.events > 0).collect()
+        };
+        let misses = |index: usize, count: fn(&Missed) -> u64| {
+            let own = missed.iter().filter(|m| m.program.index() == index);
+            own.map(count).sum()
+        };
+        Ledger {
+            ring_full: of(&|_, counter| counter.seen),
+            busy: of(&|index, _| misses(index, |m| m.busy)),
+            nested: of(&|index, _| misses(index, |m| m.nested)),
+        }
     }
 }
 
@@ -113,8 +125,24 @@ mod tests {
             lost("kprobe:nf_ct_delete", 5),
             lost("kprobe:ip_output and 2 more", 7),
         ];
-        assert_eq!(losses.ledger().ring_full, totals);
-        assert_eq!(losses.ledger().total(), 12);
+        assert_eq!(losses.ledger(&[]).ring_full, totals);
+        assert_eq!(losses.ledger(&[]).total(), 12);
+    }
+
+    #[test]
+    fn missed_hits_are_told_by_cause() {
+        let programs = vec![
+            program("a", &["kprobe:nf_ct_delete"]),
+            program("b", &["skb:ip_rcv", "skb:ip_output"]),
+        ];
+        let missed = Missed {
+            program: ProgramId(1),
+            busy: 4,
+            nested: 0,
+        };
+        let ledger = Losses::new(&plan(programs)).ledger(&[missed]);
+        assert_eq!(ledger.busy, [lost("skb:ip_rcv and 1 more", 4)]);
+        assert_eq!((ledger.nested, ledger.ring_full), (vec![], vec![]));
     }
 
     #[test]

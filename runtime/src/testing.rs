@@ -10,7 +10,7 @@ use nettrace_compiler::index::Id;
 use nettrace_grammar::Diagnostic;
 
 use crate::attach::{BtfFunction, KernelFunctions};
-use crate::live::{Entries, Live};
+use crate::live::{Entries, Live, Missed};
 use crate::output::Names;
 use crate::output::text::TextSink;
 use crate::output::writer::Writer;
@@ -230,6 +230,7 @@ pub(crate) struct FakeLive {
     pub(crate) ring: ListRing,
     pub(crate) on_fire: VecDeque<Vec<u8>>,
     pub(crate) on_end: Vec<Vec<u8>>,
+    pub(crate) missed: Vec<Missed>,
 }
 
 impl FakeLive {
@@ -261,6 +262,9 @@ impl Live for FakeLive {
             .push(format!("fire p{} {}", program.index(), target.probe));
         self.ring.send(self.on_fire.pop_front());
         Ok(())
+    }
+    fn missed(&mut self) -> Vec<Missed> {
+        self.missed.clone()
     }
     fn silence(&mut self) {
         self.log.push("silence".to_string());

@@ -15,7 +15,7 @@ mod tracepoint;
 mod trampoline;
 
 use std::collections::HashSet;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use aya_obj::generated::bpf_prog_type;
 use nettrace_compiler::artifact::{Attach, Program, Target};
@@ -86,6 +86,22 @@ pub(crate) enum Prepared {
     Many(OwnedFd),
     /// A program for each target: its index among the program's targets.
     Each(Vec<(usize, OwnedFd)>),
+}
+
+impl Prepared {
+    /// The loaded programs.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let (one, many) = match self {
+            Prepared::Nothing => (None, &[][..]),
+            Prepared::OnRequest(fd) | Prepared::Shared(fd) | Prepared::Many(fd) => {
+                (Some(fd), &[][..])
+            }
+            Prepared::Each(fds) => (None, fds.as_slice()),
+        };
+        one.into_iter()
+            .chain(many.iter().map(|(_, fd)| fd))
+            .map(|fd| fd.as_fd())
+    }
 }
 
 /// What attaching a program came to.

@@ -102,19 +102,29 @@ pub struct Lost {
 pub struct Ledger {
     /// Events that did not fit into the ring buffer, of the programs that lost any.
     pub ring_full: Vec<Lost>,
+    /// Hits at which the kernel did not run a program because another one was running on that CPU.
+    pub busy: Vec<Lost>,
+    /// Hits that the kernel did not deliver because it was handling another probe on that CPU.
+    pub nested: Vec<Lost>,
 }
 
 impl Ledger {
     /// Whether nothing was lost.
     pub fn is_empty(&self) -> bool {
-        self.ring_full.is_empty()
+        self.ring_full.is_empty() && self.busy.is_empty() && self.nested.is_empty()
     }
 
     /// Everything together.
     pub fn total(&self) -> u64 {
-        let events = self.ring_full.iter().map(|lost| lost.events);
-        events.fold(0, u64::saturating_add)
+        let causes = [&self.ring_full, &self.busy, &self.nested];
+        causes.into_iter().map(|lost| sum(lost)).sum()
     }
+}
+
+/// All events of a list.
+pub(crate) fn sum(lost: &[Lost]) -> u64 {
+    let events = lost.iter().map(|lost| lost.events);
+    events.fold(0, u64::saturating_add)
 }
 
 /// Which kind of output a text belongs to; formats with a structure tell them apart.

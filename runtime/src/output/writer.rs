@@ -10,7 +10,7 @@ use nettrace_grammar::render::render_one;
 use nettrace_grammar::{Diagnostic, SourceMap};
 
 use super::stream::Output;
-use super::{Ledger, Lost, Skipped};
+use super::{Ledger, Lost, Skipped, sum};
 
 /// Collected results are written when there is this much, even within a batch.
 const MUCH: usize = 64 << 10;
@@ -166,14 +166,28 @@ impl<O: Output, M: Write> Writer<O, M> {
 
     /// What was lost in the whole run; nothing if nothing was.
     pub(super) fn tell_ledger(&mut self, ledger: &Ledger) {
-        if ledger.is_empty() {
+        self.tell_losses("WARNING: Total lost event count:", &ledger.ring_full, "");
+        self.tell_losses(
+            "WARNING: Hits missed because another BPF program was running on the CPU:",
+            &ledger.busy,
+            "    (an interrupt hit a probe while a program ran; fewer probes, or fentry and rawtracepoint probes, miss less)\n",
+        );
+        self.tell_losses(
+            "WARNING: Hits missed because the kernel was handling another probe:",
+            &ledger.nested,
+            "    (a probed function was called while a probe was handled; fewer probes miss less)\n",
+        );
+    }
+
+    fn tell_losses(&mut self, title: &str, lost: &[Lost], advice: &str) {
+        if lost.is_empty() {
             return;
         }
-        let total = ledger.total();
-        self.message(format_args!("WARNING: Total lost event count: {total}\n"));
-        for Lost { probe, events } in &ledger.ring_full {
+        self.message(format_args!("{title} {}\n", sum(lost)));
+        for Lost { probe, events } in lost {
             self.message(format_args!("    {probe}: {events}\n"));
         }
+        self.message(format_args!("{advice}"));
     }
 
     /// A problem of the host or a bug of nettrace.

@@ -319,6 +319,7 @@ impl<'a> Session<'a> {
     }
 
     fn finish(&mut self, live: &mut dyn Live, signals: &Signals) -> i32 {
+        let missed = live.missed();
         live.silence();
         // After `exit()` this takes the records and drops them.
         self.drain_until_forced(live, signals);
@@ -336,7 +337,7 @@ impl<'a> Session<'a> {
             }
             self.flush();
         }
-        self.events.sink.ledger(&self.losses.ledger());
+        self.events.sink.ledger(&self.losses.ledger(&missed));
         self.finished();
         let before = signals.stops();
         live.detach(&|| signals.stops() > before);

@@ -4,6 +4,7 @@
 //! close-on-exec and closed when dropped. What an error means to a user is not decided here.
 
 pub(crate) mod btf;
+pub(crate) mod info;
 pub(crate) mod link;
 pub(crate) mod map;
 pub(crate) mod perf;

@@ -97,9 +97,19 @@ impl<O: Output, M: Write> Sink for JsonSink<O, M> {
             write_display(
                 out,
                 format_args!(
-                    "{{\"type\": \"attached_probes\", \"count\": {probes}, \"data\": {{\"probes\": {probes}}}}}\n"
+                    "{{\"type\": \"attached_probes\", \"count\": {probes}, \"data\": {{\"probes\": {probes}"
                 ),
             );
+            for (i, Skipped { reason, functions }) in skipped.iter().enumerate() {
+                out.extend_from_slice(if i == 0 { b", \"skipped\": {" } else { b", " });
+                write_string(out, reason.as_bytes());
+                write_display(out, format_args!(": {functions}"));
+            }
+            out.extend_from_slice(if skipped.is_empty() {
+                b"}}\n"
+            } else {
+                b"}}}\n"
+            });
             self.writer.completed();
         }
         self.writer.tell_attached(probes, skipped);
@@ -126,6 +136,14 @@ impl<O: Output, M: Write> Sink for JsonSink<O, M> {
         self.line("loss_ledger", |out, _| {
             write_display(out, format_args!("{{\"total\": {}", ledger.total()));
             write_losses(out, "ring_full", &ledger.ring_full);
+            for (cause, lost) in [
+                ("program_busy", &ledger.busy),
+                ("probe_nested", &ledger.nested),
+            ] {
+                if !lost.is_empty() {
+                    write_losses(out, cause, lost);
+                }
+            }
             out.push(b'}');
         });
         self.writer.tell_ledger(ledger);

@@ -257,6 +257,7 @@ fn what_a_program_must_know_of_the_run() {
         sink.end();
         sink.ledger(&Ledger {
             ring_full: vec![losing],
+            ..Ledger::default()
         });
     });
     assert_eq!(
@@ -271,6 +272,26 @@ fn what_a_program_must_know_of_the_run() {
         messages,
         "Attached 2 probes\nLost 7 events (kprobe:ip_rcv)\n\
          WARNING: Total lost event count: 7\n    kprobe:ip_rcv: 7\n"
+    );
+    let (lines, _) = printed(|sink| {
+        let gone = Skipped {
+            reason: "gone",
+            functions: 3,
+        };
+        sink.attached(2, &[gone]);
+        sink.ledger(&Ledger {
+            busy: vec![Lost {
+                probe: "skb:ip_rcv and 9 more".to_string(),
+                events: 2,
+            }],
+            ..Ledger::default()
+        });
+    });
+    assert_eq!(
+        lines,
+        r#"{"type": "attached_probes", "count": 2, "data": {"probes": 2, "skipped": {"gone": 3}}}
+{"type": "loss_ledger", "data": {"total": 2, "ring_full": {}, "program_busy": {"skb:ip_rcv and 9 more": 2}}}
+"#
     );
     let (lines, messages) = printed(|sink| sink.ledger(&Ledger::default()));
     assert_eq!(
