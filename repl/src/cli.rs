@@ -245,58 +245,6 @@ pub(crate) fn command() -> clap::Command {
     Cli::command()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(words: &[&str]) -> Cli {
-        Cli::try_parse_from(words).expect("valid command line")
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn one_liners_files_and_subcommands_are_told_apart() {
-        assert_eq!(
-            parse(&["nettrace", "-e", "begin { }"])
-                .trace
-                .program
-                .as_deref(),
-            Some("begin { }")
-        );
-        let file = parse(&["nettrace", "trace.nt", "10", "-x"]);
-        assert_eq!(file.trace.file.as_deref(), Some("trace.nt"));
-        assert_eq!(file.trace.params, ["10", "-x"]);
-        assert!(matches!(
-            parse(&["nettrace", "check", "a.nt"]).command,
-            Some(Command::Check(_))
-        ));
-    }
-
-    #[test]
-    fn formats_are_named() {
-        let json = parse(&["nettrace", "-f", "json", "-B", "line", "-e", "begin { }"]);
-        assert_eq!(json.trace.run.format, Format::Json);
-        assert_eq!(json.trace.run.buffering, Some(Buffering::Line));
-        let run = ["nettrace", "run", "--format", "xml", "ct-delete"];
-        let error = Cli::try_parse_from(run).expect_err("no such format");
-        let text = error.to_string();
-        assert!(text.contains("[possible values: text, json]"), "{text}");
-    }
-
-    #[test]
-    fn listing_takes_an_optional_pattern() {
-        let all = parse(&["nettrace", "-l"]);
-        assert!(all.trace.list && all.trace.file.is_none());
-        let verbose = parse(&["nettrace", "-lv", "struct iphdr"]);
-        assert!(verbose.trace.list && verbose.trace.run.verbose);
-        assert_eq!(verbose.trace.file.as_deref(), Some("struct iphdr"));
-    }
-}
-
 /// How many values follow an option that `nettrace run` takes; `None` for what is not one.
 pub(crate) fn own_option(word: &str) -> Option<usize> {
     let command = command();
@@ -358,5 +306,57 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
             })
         }
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Cli {
+        Cli::try_parse_from(words).expect("valid command line")
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn one_liners_files_and_subcommands_are_told_apart() {
+        assert_eq!(
+            parse(&["nettrace", "-e", "begin { }"])
+                .trace
+                .program
+                .as_deref(),
+            Some("begin { }")
+        );
+        let file = parse(&["nettrace", "trace.nt", "10", "-x"]);
+        assert_eq!(file.trace.file.as_deref(), Some("trace.nt"));
+        assert_eq!(file.trace.params, ["10", "-x"]);
+        assert!(matches!(
+            parse(&["nettrace", "check", "a.nt"]).command,
+            Some(Command::Check(_))
+        ));
+    }
+
+    #[test]
+    fn formats_are_named() {
+        let json = parse(&["nettrace", "-f", "json", "-B", "line", "-e", "begin { }"]);
+        assert_eq!(json.trace.run.format, Format::Json);
+        assert_eq!(json.trace.run.buffering, Some(Buffering::Line));
+        let run = ["nettrace", "run", "--format", "xml", "ct-delete"];
+        let error = Cli::try_parse_from(run).expect_err("no such format");
+        let text = error.to_string();
+        assert!(text.contains("[possible values: text, json]"), "{text}");
+    }
+
+    #[test]
+    fn listing_takes_an_optional_pattern() {
+        let all = parse(&["nettrace", "-l"]);
+        assert!(all.trace.list && all.trace.file.is_none());
+        let verbose = parse(&["nettrace", "-lv", "struct iphdr"]);
+        assert!(verbose.trace.list && verbose.trace.run.verbose);
+        assert_eq!(verbose.trace.file.as_deref(), Some("struct iphdr"));
     }
 }
