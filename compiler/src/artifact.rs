@@ -60,6 +60,9 @@ pub struct Plan {
 /// Offset in the control map's value of the `u64` that is 1 while programs may record.
 pub const CONTROL_ENABLED: u32 = 0;
 
+/// Bytes of [`Layout::Flow`].
+pub const FLOW_SIZE: u32 = 40;
+
 /// The last byte of a string that did not fit where a program put it. UTF-8 text never holds this byte.
 pub const STRING_CUT: u8 = 0xff;
 
@@ -588,6 +591,24 @@ pub enum Layout {
     Device,
     /// 8 bytes: the inode number of a network namespace, printed as its name.
     NetNs,
+    /// [`FLOW_SIZE`] bytes: `u8` address family (2, 10, or 0 for none), `u8` protocol of the IP header, 2 zero bytes, source and
+    /// destination port (2 bytes each, network order; of ICMP the identifier, and type and code), source and destination address
+    /// (16 bytes each; of IPv4 the first 4, the rest zero).
+    Flow,
+    /// A kernel stack as in `Stack`, printed as what it means.
+    Meaning {
+        /// How many addresses fit.
+        frames: u32,
+        /// Functions, separated by blanks, which must all be in the stack, and the words for it; the first row that fits counts.
+        rows: Vec<(String, String)>,
+    },
+    /// 8 bytes: a number printed as the names of its bits, lowest first.
+    Flags {
+        /// Bits and names.
+        names: Vec<(u64, String)>,
+        /// Between two names.
+        separator: String,
+    },
     /// 8 bytes: the attach cookie, printed as the name of that target.
     ProbeName,
     /// Values in a row, printed `(a, b)`; as a map key without the parentheses.
@@ -641,6 +662,9 @@ impl Layout {
             }
             Layout::InetAny => 24,
             Layout::Mac => 6,
+            Layout::Flow => FLOW_SIZE,
+            Layout::Meaning { frames, .. } => 8 + 8 * *frames,
+            Layout::Flags { .. } => 8,
             Layout::Tuple { size, .. } | Layout::Record { size, .. } => *size,
             Layout::Array { elem, len } => elem.size().saturating_mul(*len),
         }
@@ -653,7 +677,7 @@ impl Layout {
                 u32::from(*bytes)
             }
             Layout::Bool | Layout::Str { .. } | Layout::Mac | Layout::Literal { .. } => 1,
-            Layout::Buf { .. } | Layout::Inet { .. } => 4,
+            Layout::Buf { .. } | Layout::Inet { .. } | Layout::Flow => 4,
             Layout::Pointer
             | Layout::KSym
             | Layout::ProbeName
@@ -662,6 +686,8 @@ impl Layout {
             | Layout::NetNs
             | Layout::USym
             | Layout::Stack { .. }
+            | Layout::Meaning { .. }
+            | Layout::Flags { .. }
             | Layout::InetAny => 8,
             Layout::Tuple { fields, .. } | Layout::Record { fields, .. } => {
                 fields.iter().map(|f| f.layout.align()).max().unwrap_or(1)

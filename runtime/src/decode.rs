@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nettrace_compiler::artifact::{Field, Layout, STRING_CUT, StackMode};
+use nettrace_compiler::artifact::{FLOW_SIZE, Field, Layout, STRING_CUT, StackMode};
 
 /// Why bytes are not what their layout says: always a bug of nettrace or a damaged object file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +96,19 @@ pub enum Value<'a> {
     },
     /// The inode number of a network namespace.
     NetNs(u64),
+    /// The two ends of a connection.
+    Flow(Flow),
+    /// A kernel stack that is printed as what it means, with the rows to choose from.
+    Meaning(Stack<'a>, &'a [(String, String)]),
+    /// A number that is printed as the names of its bits.
+    Flags {
+        /// The number.
+        bits: u64,
+        /// Bits and names.
+        names: &'a [(u64, String)],
+        /// Between two names.
+        separator: &'a str,
+    },
     /// The cookie of a target, printed as the target's name.
     Probe(u64),
     /// `(a, b)`
@@ -104,6 +117,17 @@ pub enum Value<'a> {
     Record(Fields<'a>),
     /// `[1,2]`
     Array(Items<'a>),
+}
+
+/// The two ends of a connection and its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flow {
+    /// Protocol number of the IP header.
+    pub protocol: u8,
+    /// Source and destination; `None` when the packet is not an IP packet.
+    pub addresses: Option<(IpAddr, IpAddr)>,
+    /// Source and destination port; of ICMP the identifier, and type and code.
+    pub ports: (u16, u16),
 }
 
 /// The frames of a kernel or user stack.
@@ -226,6 +250,18 @@ pub fn decode<'a>(layout: &'a Layout, bytes: &'a [u8]) -> Result<Value<'a>, Deco
             }
         }
         Layout::NetNs => Value::NetNs(unsigned(bytes, 8)?),
+        Layout::Flow => Value::Flow(flow(array(bytes)?)),
+        Layout::Meaning { frames, rows } => {
+            match stack(bytes, false, *frames, StackMode::Bpftrace)? {
+                Value::Stack(stack) => Value::Meaning(stack, rows),
+                other => other,
+            }
+        }
+        Layout::Flags { names, separator } => Value::Flags {
+            bits: unsigned(bytes, 8)?,
+            names,
+            separator,
+        },
         Layout::ProbeName => Value::Probe(unsigned(bytes, 8)?),
         Layout::Tuple { fields, size } => Value::Tuple(Fields {
             fields,
@@ -306,6 +342,8 @@ impl Value<'_> {
             ) => (p, a).cmp(&(q, b)),
             (Value::Ip(a), Value::Ip(b)) => a.cmp(b),
             (Value::Mac(a), Value::Mac(b)) => a.cmp(b),
+            (Value::Flow(a), Value::Flow(b)) => a.cmp(b),
+            (Value::Meaning(a, _), Value::Meaning(b, _)) => a.frames().cmp(b.frames()),
             (Value::Probe(a), Value::Probe(b)) => a.cmp(b),
             (Value::Device { netns: n, index: a }, Value::Device { netns: m, index: b }) => {
                 (n, a).cmp(&(m, b))
@@ -444,6 +482,26 @@ fn buffer(bytes: &[u8], cap: u32) -> Result<Value<'_>, DecodeError> {
         });
     }
     Ok(Value::Buffer(head(tail(bytes, 4)?, length as usize)?))
+}
+
+fn flow(bytes: [u8; FLOW_SIZE as usize]) -> Flow {
+    let [family, protocol, _, _, s0, s1, d0, d1, rest @ ..] = bytes;
+    let (source, destination) = rest.split_at(16);
+    let v4 = |b: &[u8]| match b {
+        &[a, b, c, d, ..] => Some(IpAddr::from(Ipv4Addr::new(a, b, c, d))),
+        _ => None,
+    };
+    let v6 = |b: &[u8]| Some(IpAddr::from(<[u8; 16]>::try_from(b).ok()?));
+    let addresses = match i64::from(family) {
+        2 => v4(source).zip(v4(destination)),
+        10 => v6(source).zip(v6(destination)),
+        _ => None,
+    };
+    Flow {
+        protocol,
+        addresses,
+        ports: (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])),
+    }
 }
 
 fn stack(bytes: &[u8], user: bool, frames: u32, mode: StackMode) -> Result<Value<'_>, DecodeError> {

@@ -135,6 +135,7 @@ fn size(layout: &Layout) -> Result<u64, String> {
         Layout::Str { cap } => u64::from(*cap),
         Layout::Buf { cap } => 4 + u64::from(*cap),
         Layout::Stack { user, frames, .. } => 8 + 8 * u64::from(*frames) + 8 * u64::from(*user),
+        Layout::Meaning { frames, .. } => 8 + 8 * u64::from(*frames),
         Layout::Tuple { fields, size } | Layout::Record { fields, size } => {
             fields_fit(fields, (*size).into())?;
             u64::from(*size)

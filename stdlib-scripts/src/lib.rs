@@ -26,6 +26,7 @@ files! {
     "conntrack-delete"
     "conntrack-destroy"
     "conntrack-prerouting"
+    "ct-delete"
     "hook-slow"
 }
 
@@ -33,6 +34,10 @@ files! {
     /// The files of the prelude in name order. A script that names one of their macros has read the file already.
     PRELUDE, "prelude":
     "byteorder"
+    "conntrack"
+    "device"
+    "flow"
+    "packet"
 }
 
 /// The script of this name.

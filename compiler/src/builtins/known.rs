@@ -48,7 +48,6 @@ static NAMES: &[Elsewhere] = &[
     plain("is_ptr"),
     plain("is_str"),
     plain("is_unsigned_integer"),
-    instead("jiffies", "nsecs"),
     plain("kfunc_allowed"),
     plain("kfunc_exist"),
     plain("kptr"),

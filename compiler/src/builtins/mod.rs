@@ -11,6 +11,7 @@ use crate::typed;
 
 mod comptime;
 mod context;
+mod flow;
 mod known;
 mod maps;
 mod memory;
@@ -82,6 +83,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Symbols", symbols::ROWS),
     ("Memory, strings and addresses", memory::ROWS),
     ("Network", network::ROWS),
+    ("Flows and meanings", flow::ROWS),
     ("Output", output::ROWS),
     ("Maps and aggregations", maps::ROWS),
     ("Options and questions about the kernel", comptime::ROWS),

@@ -35,6 +35,14 @@ pub(super) static ROWS: &[Builtin] = &[
         lower: Lowering::Value(lower_strftime),
     },
     Builtin {
+        name: "jiffies",
+        form: Form::Variable,
+        signature: "uint64 jiffies",
+        doc: "Ticks of the kernel's clock (`jiffies_64`); CONFIG_HZ of them are a second.",
+        check: check_jiffies,
+        lower: Lowering::Value(lower_jiffies),
+    },
+    Builtin {
         name: "time",
         form: Form::Function,
         signature: "void time([string format])",
@@ -55,6 +63,16 @@ fn check_nsecs(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         Some(arg) => c.word(arg, "a clock", &CLOCKS)?,
     };
     Some(site.call(Types::U64, Vec::new(), Extra::Number(clock as u32)))
+}
+
+/// No arguments.
+fn check_jiffies(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=0)?;
+    Some(site.call(Types::U64, Vec::new(), Extra::None))
+}
+
+fn lower_jiffies(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.b.call(Helper::Jiffies64, &[])
 }
 
 fn check_elapsed(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {

@@ -339,6 +339,7 @@ impl Checker<'_> {
                 | Type::Inet { .. }
                 | Type::InetAny
                 | Type::Mac
+                | Type::Flow
         );
         let (left, right) = (self.inferred(&a), self.inferred(&b));
         let joined = self.join(&left, &right).filter(|_| comparable);

@@ -54,6 +54,7 @@ helpers! {
     ProbeReadKernel      = 113, "probe_read_kernel", 3, Effect;
     ProbeReadUserStr     = 114, "probe_read_user_str", 3, Effect;
     ProbeReadKernelStr   = 115, "probe_read_kernel_str", 3, Effect;
+    Jiffies64            = 118, "jiffies64", 0, Volatile;
     KtimeGetBootNs       = 125, "ktime_get_boot_ns", 0, Volatile;
     RingbufOutput        = 130, "ringbuf_output", 4, Effect;
     RingbufReserve       = 131, "ringbuf_reserve", 3, Effect;

@@ -232,6 +232,8 @@ impl<'a> Lower<'a> {
                 | Type::Inet { .. }
                 | Type::InetAny
                 | Type::Mac
+                | Type::Flow
+                | Type::Meaning { .. }
         )
     }
 

@@ -96,6 +96,34 @@ impl Lower<'_> {
         self.b.call(helper, &[dst, size, address]);
     }
 
+    /// The same into a place that has been cleared.
+    pub(crate) fn read_into_cleared(&mut self, pointer: &Expr, to: Place, size: Value) {
+        self.read_some_bytes_at(pointer, to.filled(Fill::Any), size);
+    }
+
+    /// One of three constants, chosen by branches: the verifier knows the largest.
+    pub(crate) fn choose_constant(&mut self, rows: [(Value, i64); 2], otherwise: i64) -> Value {
+        let result = self.b.declare_var();
+        let value = self.b.iconst(otherwise);
+        self.b.write_var(result, value);
+        let join = self.b.create_block();
+        for (condition, constant) in rows {
+            let (yes, no) = (self.b.create_block(), self.b.create_block());
+            self.b.branch(condition, yes, no);
+            self.arm(yes, |lower| {
+                let value = lower.b.iconst(constant);
+                lower.b.write_var(result, value);
+                lower.b.jump(join);
+            });
+            self.b.seal_block(no);
+            self.b.switch_to(no);
+        }
+        self.b.jump(join);
+        self.b.seal_block(join);
+        self.b.switch_to(join);
+        self.b.read_var(result)
+    }
+
     /// Reads the strings of an array of pointers until one is null; how many there were.
     pub(crate) fn read_strings(&mut self, array: &Expr, to: &[Place]) -> Value {
         let count = self.b.declare_var();

@@ -144,7 +144,14 @@ fn of_layout(btf: &mut Builder, layout: &Layout) -> TypeId {
             btf.structure("", layout.size(), &members)
         }
         Layout::Time { .. } | Layout::Device | Layout::NetNs => unsigned(btf, 8),
-        Layout::Inet { .. } | Layout::Mac => bytes(btf, layout.size()),
+        Layout::Inet { .. } | Layout::Mac | Layout::Flow => bytes(btf, layout.size()),
+        Layout::Flags { .. } => unsigned(btf, 8),
+        Layout::Meaning { frames, .. } => {
+            let length = Member::new("len", integer(btf, 8, true), 0);
+            let frame = btf.ptr(VOID);
+            let all = btf.array(frame, *frames);
+            btf.structure("", layout.size(), &[length, Member::new("frames", all, 8)])
+        }
         Layout::InetAny => {
             let members = [
                 Member::new("family", unsigned(btf, 8), 0),

@@ -50,6 +50,20 @@ pub fn layout(types: &Types, kernel: &dyn Kernel, ty: Ty) -> Layout {
         },
         Type::Device => Layout::Device,
         Type::NetNs => Layout::NetNs,
+        Type::Flow => Layout::Flow,
+        Type::Meaning { frames, rows } => Layout::Meaning {
+            frames: *frames,
+            rows: rows.to_vec(),
+        },
+        Type::Named(names) => Layout::Enum {
+            bytes: 8,
+            signed: true,
+            names: names.to_vec(),
+        },
+        Type::Flags { names, separator } => Layout::Flags {
+            names: names.to_vec(),
+            separator: separator.to_string(),
+        },
         Type::ProbeName => Layout::ProbeName,
     }
 }

@@ -9,6 +9,7 @@ pub mod members;
 pub mod print;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::artifact::StackMode;
 use crate::kernel::KernelTypeId;
@@ -112,6 +113,25 @@ pub enum Type {
     Device,
     /// A network namespace: its inode number, named when printed.
     NetNs,
+    /// The two ends of a connection and its protocol.
+    Flow,
+    /// A kernel stack, printed as what it means: for each row functions of the kernel (all of them must be in the stack, in any order,
+    /// separated by blanks) and the words for it. The first row that fits counts.
+    Meaning {
+        /// Capacity in addresses.
+        frames: u32,
+        /// Functions and words.
+        rows: Rc<Vec<(String, String)>>,
+    },
+    /// A number printed as one of these names.
+    Named(Rc<Vec<(i64, String)>>),
+    /// A number printed as the names of its bits.
+    Flags {
+        /// Bits and names.
+        names: Rc<Vec<(u64, String)>>,
+        /// Between two names.
+        separator: Rc<str>,
+    },
     /// The name of the probe: the attach cookie, named when printed.
     ProbeName,
 }

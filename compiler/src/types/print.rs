@@ -61,6 +61,10 @@ fn written(types: &Types, kernel: &dyn Kernel, ty: Ty, depth: usize) -> String {
         Type::Time { .. } => "timestamp_t".to_string(),
         Type::Device => "device_t".to_string(),
         Type::NetNs => "netns_t".to_string(),
+        Type::Flow => "flow_t".to_string(),
+        Type::Meaning { .. } => "meaning_t".to_string(),
+        Type::Named(_) => "name_t".to_string(),
+        Type::Flags { .. } => "flags_t".to_string(),
         // `probe` gives a string.
         Type::ProbeName => "string".to_string(),
     }

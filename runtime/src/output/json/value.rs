@@ -81,6 +81,9 @@ impl<'a> Values<'a> {
             | Value::Time { .. }
             | Value::Device { .. }
             | Value::NetNs(_)
+            | Value::Flow(_)
+            | Value::Meaning(..)
+            | Value::Flags { .. }
             | Value::Probe(_) => {
                 self.scratch.clear();
                 write_value(self.scratch, value, self.names);

@@ -3,6 +3,9 @@
 //! In: a decoded [`Value`] and [`Names`]. Out: bytes appended to a buffer. Never fails: what cannot be shown appears as
 //! `!{reason}` in its place.
 
+mod flow;
+mod meaning;
+
 use std::io::Write;
 
 use nettrace_compiler::artifact::StackMode;
@@ -60,6 +63,13 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value<'_>, names: &mut Names) {
             Some(name) => out.extend_from_slice(name),
             None => number::unsigned(out, inode),
         },
+        Value::Flow(flow) => flow::write(out, flow),
+        Value::Meaning(stack, rows) => meaning::write(out, stack, rows, names),
+        Value::Flags {
+            bits,
+            names,
+            separator,
+        } => flow::write_flags(out, bits, names, separator),
         Value::Probe(cookie) => match names.probe(cookie) {
             Some(probe) => out.extend_from_slice(probe.as_bytes()),
             None => write_failure(out, format_args!("no probe has cookie {cookie}")),
