@@ -11,6 +11,8 @@ use std::time::Duration;
 /// How long a record waits for earlier ones: longer than a program is interrupted between reading the clock and reserving, and
 /// not noticed by who watches the output.
 pub(crate) const WINDOW: Duration = Duration::from_millis(20);
+/// A time so far ahead is none, and must not hold up the others.
+const AHEAD: u64 = 1_000_000_000;
 /// More records do not wait; the oldest go first.
 const MAX_HELD: usize = 32 << 10;
 /// Buffers of records that have gone are kept up to this size for those that come.
@@ -39,7 +41,7 @@ impl Order {
 
     /// Keeps a copy of a record. Without a time it stays behind all that are here.
     pub(crate) fn hold(&mut self, record: &[u8], time: Option<u64>) {
-        let latest = self.held.back().map_or(0, |held| held.time);
+        let latest = self.latest();
         let time = time.unwrap_or(latest);
         let mut copy = self.spare.pop().unwrap_or_default();
         copy.extend_from_slice(record);
@@ -52,12 +54,19 @@ impl Order {
         }
     }
 
-    /// Hands out the records that have waited long enough at this time, earliest first.
-    pub(crate) fn release(&mut self, now: u64, mut each: impl FnMut(&[u8])) {
-        let due = now.saturating_sub(WINDOW.as_nanos() as u64);
+    /// The latest time that a record here tells.
+    pub(crate) fn latest(&self) -> u64 {
+        self.held.back().map_or(0, |held| held.time)
+    }
+
+    /// Hands out the records that have waited long enough, earliest first. `read` is a time up to which all records have been seen: the
+    /// clock while a reader keeps up, the time of the last record while it lags behind.
+    pub(crate) fn release(&mut self, read: u64, mut each: impl FnMut(&[u8])) {
+        let due = read.saturating_sub(WINDOW.as_nanos() as u64);
+        let is_ahead = |time: u64| time > read.saturating_add(AHEAD);
         while let Some(held) = self
             .held
-            .pop_front_if(|held| held.time <= due || is_ahead(held.time, now))
+            .pop_front_if(|held| held.time <= due || is_ahead(held.time))
         {
             each(&held.record);
             self.recycle(held.record);
@@ -90,11 +99,6 @@ impl Order {
             self.spare.push(record);
         }
     }
-}
-
-/// No event tells a time that has not come yet; a number that claims so is none, and must not hold up the others.
-fn is_ahead(time: u64, now: u64) -> bool {
-    time > now
 }
 
 #[cfg(test)]
@@ -152,6 +156,9 @@ mod tests {
         let records = [(b'a', Some(u64::MAX)), (b'b', Some(5 * MS))];
         assert_eq!(play(&records, 10 * MS), text("", "ba"));
         assert_eq!(play(&records, 25 * MS), text("ba", ""));
+        // Read while the clock went on.
+        let just_now = [(b'a', Some(30 * MS)), (b'b', Some(5 * MS))];
+        assert_eq!(play(&just_now, 29 * MS), text("b", "a"));
     }
 
     #[test]

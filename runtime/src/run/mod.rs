@@ -140,7 +140,6 @@ impl<'a> Session<'a> {
         let mut ready = [EpollEvent::empty(); 16];
         loop {
             let read = self.batch(live, BATCH);
-            self.release(live);
             self.look_for_losses(live);
             self.flush();
             if self.closed || self.has_exited() || signals.stop_requested() {
@@ -208,11 +207,12 @@ impl<'a> Session<'a> {
         first.map_or(EpollTimeout::NONE, milliseconds)
     }
 
-    /// Carries out up to `limit` records; returns how many.
+    /// Reads up to `limit` records, and carries out what has waited long enough for earlier ones; returns how many were read.
     fn batch(&mut self, live: &mut dyn Live, limit: usize) -> usize {
         let Some(ring) = &mut self.ring else {
             return 0;
         };
+        let started = now();
         let (events, order) = (&mut self.events, &mut self.order);
         let (plan, start) = (self.plan, &mut self.start);
         let bytes = &mut self.bytes;
@@ -231,17 +231,14 @@ impl<'a> Session<'a> {
         while count < limit && ring.next_record(&mut take) {
             count += 1;
         }
+        // Whoever has not read everything has seen all that was reserved before the last record, and not what was until now.
+        let read = match count < limit {
+            true => started,
+            false => started.min(order.latest()),
+        };
+        order.release(read, |record| events.record(record, live));
         self.active |= count > 0;
         count
-    }
-
-    /// Carries out what has waited long enough for earlier events.
-    fn release(&mut self, live: &mut dyn Live) {
-        if !self.order.is_empty() {
-            let events = &mut self.events;
-            self.order
-                .release(now(), |record| events.record(record, live));
-        }
     }
 
     fn release_all(&mut self, live: &mut dyn Live) {
@@ -349,7 +346,6 @@ impl<'a> Session<'a> {
 
     fn drain_until_forced(&mut self, live: &mut dyn Live, signals: &Signals) {
         while !signals.forced() && !self.closed && self.batch(live, BATCH) > 0 {
-            self.release(live);
             self.flush();
         }
         self.release_all(live);

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use nettrace_compiler::artifact::{Action, MapKind, Stored};
+use nettrace_compiler::artifact::{Action, Clock, EventId, EventTime, MapKind, Stored};
 use nix::sys::signal::{Signal, raise};
 
 use super::*;
@@ -143,6 +143,48 @@ fn a_second_signal_leaves_out_the_maps() {
     assert_eq!(output, "say 1\nsay 2\n");
     assert_eq!(code, 0);
     assert_eq!(live.log, ["silence", "end", "detach"]);
+}
+
+/// One event tells nanoseconds since boot, another one those since the start; both go into one order, and what tells no time stays
+/// behind what came before it.
+#[test]
+fn events_are_printed_in_the_order_of_their_times() {
+    let mut plan = small(kprobe());
+    let mut timed = |text: &str, clock| {
+        let action = Action::Printf {
+            format: format(text),
+        };
+        let id = event(&mut plan, action, &[I64, U64]);
+        plan.events[EventId(id as u32)].time = Some(EventTime { offset: 16, clock });
+        id
+    };
+    let boot = timed("boot %d\n", Clock::Boot);
+    let elapsed = timed("elapsed %d\n", Clock::Elapsed);
+    let start = now() - 1_000_000_000;
+    let mut control = control(&[0]);
+    let at = CONTROL_START as usize;
+    control[at..at + 8].copy_from_slice(&start.to_ne_bytes());
+    let mut live = live();
+    live.fill(0, &[(&[0; 4], &control)]);
+
+    let records = vec![
+        words(&[boot, 1, start + 100]),
+        words(&[boot, 3, start + 300]),
+        words(&[elapsed, 2, 200]),
+        say(7),
+        words(&[boot, 0, start + 50]),
+        exit(0),
+    ];
+    for event in plan.events.iter_mut() {
+        // The time itself is not printed.
+        event.fields.truncate(1);
+    }
+    let (output, messages, _) = play(&plan, &mut live, records);
+    assert_eq!(messages, "");
+    assert_eq!(
+        output,
+        "boot 0\nboot 1\nelapsed 2\nboot 3\nsay 7\n\n\n@n: 42\n"
+    );
 }
 
 #[test]
