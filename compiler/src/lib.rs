@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod lower;
 pub mod macros;
 pub mod object;
+pub mod pcap;
 pub mod opt;
 pub mod pipeline;
 pub mod probes;

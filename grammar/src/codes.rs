@@ -35,6 +35,7 @@ codes! {
     NOT_YET          = 12,   "A construct of bpftrace's language that nettrace does not know";
     BAD_CONFIG       = 13,   "An unknown option or value in the config block";
     TOO_LARGE        = 14,   "A script larger than the compiler accepts";
+    BAD_FILTER       = 20,   "A packet filter that cannot be understood";
     // Names.
     UNKNOWN_NAME     = 1001, "An identifier that names nothing";
     UNKNOWN_FUNCTION = 1002, "A call of a function that the language does not have";
