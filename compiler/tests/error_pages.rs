@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use nettrace_compiler::check::Options;
 use nettrace_compiler::kernel::fixture::FixtureKernel;
+use nettrace_compiler::pcap;
 use nettrace_compiler::pipeline;
 use nettrace_compiler::unit::{NoImports, Unit};
 use nettrace_grammar::codes::{ALL, Code};
 use nettrace_grammar::diag::Severity;
-use nettrace_grammar::{SourceMap, codes, render};
+use nettrace_grammar::{SourceMap, Span, codes, render};
 
 /// Codes that no short script can give: they are about sizes, the backend, the machine, or nettrace itself.
 const WITHOUT_SCRIPT: &[Code] = &[
@@ -55,18 +56,30 @@ fn kernel() -> FixtureKernel {
     .expect("a kernel")
 }
 
-/// The script under a heading.
-fn script<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
-    let (_, rest) = page.split_once(&format!("\n## {heading}\n\n```nt\n"))?;
-    rest.split_once("\n```").map(|(script, _)| script)
+/// What is under a heading: its language, `nt` for a script or `pcap` for a packet filter, and its text.
+fn script<'a>(page: &'a str, heading: &str) -> Option<(&'a str, &'a str)> {
+    let (_, rest) = page.split_once(&format!("\n## {heading}\n\n```"))?;
+    let (language, rest) = rest.split_once('\n')?;
+    Some((language, rest.split_once("\n```")?.0))
 }
 
 /// The codes of a script's messages with their severity, and the messages as text.
-fn compile(script: &str, kernel: &FixtureKernel) -> (Vec<(Severity, Code)>, String) {
+fn compile(
+    (language, script): (&str, &str),
+    kernel: &FixtureKernel,
+) -> (Vec<(Severity, Code)>, String) {
     let mut map = SourceMap::new();
-    let file = map.add("page.nt", script);
-    let unit = Unit::read(&mut map, file, &NoImports);
-    let diags = pipeline::compile(&map, &unit, kernel, &Options::default()).diagnostics;
+    let file = map.add("page", script);
+    let diags = match language {
+        "pcap" => pcap::parse(script, Span::new(0, script.len() as u32))
+            .err()
+            .unwrap_or_default(),
+        "nt" => {
+            let unit = Unit::read(&mut map, file, &NoImports);
+            pipeline::compile(&map, &unit, kernel, &Options::default()).diagnostics
+        }
+        other => panic!("a page with a script in {other:?}"),
+    };
     let text = render::render(&map, &diags, false);
     (diags.iter().map(|d| (d.severity, d.code)).collect(), text)
 }

@@ -61,8 +61,8 @@ impl Place {
 
 /// Longer ones first.
 const OPERATORS: &[&str] = &[
-    "&&", "||", ">=", "<=", "!=", "==", "<<", ">>", "+", "-", "*", "/", "%", ":", "[", "]", "!", "<",
-    ">", "(", ")", "&", "|", "^", "=",
+    "&&", "||", ">=", "<=", "!=", "==", "<<", ">>", "+", "-", "*", "/", "%", ":", "[", "]", "!",
+    "<", ">", "(", ")", "&", "|", "^", "=",
 ];
 
 /// No address is longer in text.
@@ -255,12 +255,18 @@ mod tests {
         assert_eq!(toks("1.2.3.4"), [Tok::Dotted(vec![1, 2, 3, 4])]);
         assert_eq!(toks("::1"), [Tok::V6(Ipv6Addr::LOCALHOST)]);
         assert_eq!(toks("fe80::1/64").len(), 3);
-        assert_eq!(toks("::ffff:1.2.3.4"), [Tok::V6("::ffff:1.2.3.4".parse().unwrap())]);
+        assert_eq!(
+            toks("::ffff:1.2.3.4"),
+            [Tok::V6("::ffff:1.2.3.4".parse().unwrap())]
+        );
     }
 
     #[test]
     fn numbers() {
-        assert_eq!(toks("0x1F 017 19"), [Tok::Number(31), Tok::Number(15), Tok::Number(19)]);
+        assert_eq!(
+            toks("0x1F 017 19"),
+            [Tok::Number(31), Tok::Number(15), Tok::Number(19)]
+        );
         assert_eq!(toks("\\tcp"), [Tok::Name("tcp".to_string())]);
         for wrong in ["08", "4294967296", "0x100000000"] {
             let base = Span::new(0, wrong.len() as u32);

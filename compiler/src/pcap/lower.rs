@@ -50,7 +50,12 @@ pub struct VlanTag {
 /// Appends the filter for one kind of packet; the result is 1 when it matches, else 0. The builder goes on in a new block.
 ///
 /// Primitives without meaning at `link` (see [`Filter::meaningless`]) are false.
-pub fn lower(filter: &Filter, link: LinkLayer, packet: &mut dyn Packet, b: &mut FuncBuilder) -> Value {
+pub fn lower(
+    filter: &Filter,
+    link: LinkLayer,
+    packet: &mut dyn Packet,
+    b: &mut FuncBuilder,
+) -> Value {
     let plan = filter.plan(link);
     let (accept, reject, done) = (b.create_block(), b.create_block(), b.create_block());
     let start = packet.start(b);
@@ -322,7 +327,9 @@ impl Lower<'_> {
                 self.b.branch(holds, yes, no);
                 same
             }
-            Test::IfEntered(n, inside, outside) => self.if_entered(*n, inside, outside, known, yes, no),
+            Test::IfEntered(n, inside, outside) => {
+                self.if_entered(*n, inside, outside, known, yes, no)
+            }
             Test::Outgoing => {
                 let value = self.packet.outgoing(self.b);
                 self.known_beside(value, yes, no);
@@ -330,7 +337,8 @@ impl Lower<'_> {
             }
             Test::Ifindex(number) => {
                 let value = self.packet.ifindex(self.b);
-                let value = value.map(|value| self.b.compare_imm(Cond::Eq, value, (*number).into()));
+                let value =
+                    value.map(|value| self.b.compare_imm(Cond::Eq, value, (*number).into()));
                 self.known_beside(value, yes, no);
                 same
             }
@@ -351,7 +359,14 @@ impl Lower<'_> {
     }
 
     /// All tests of a chain, each ending where the joins after it say: without recursion, chains are long.
-    fn chain(&mut self, first: &Test, rest: &[(Join, Test)], known: Known, yes: BlockId, no: BlockId) -> After {
+    fn chain(
+        &mut self,
+        first: &Test,
+        rest: &[(Join, Test)],
+        known: Known,
+        yes: BlockId,
+        no: BlockId,
+    ) -> After {
         // From the last to the first: where the chain up to there goes, and the block between it and the next test.
         let mut targets = vec![(yes, no)];
         let mut blocks = Vec::new();
@@ -369,7 +384,9 @@ impl Lower<'_> {
         let mut targets = targets.into_iter().rev();
         let (yes, no) = targets.next().unwrap_or((yes, no));
         let mut after = self.test(first, known, yes, no);
-        for (((join, test), block), (yes, no)) in rest.iter().zip(blocks.into_iter().rev()).zip(targets) {
+        for (((join, test), block), (yes, no)) in
+            rest.iter().zip(blocks.into_iter().rev()).zip(targets)
+        {
             self.b.switch_to(block);
             let known = match join {
                 Join::And => after.yes,
@@ -391,7 +408,14 @@ impl Lower<'_> {
     }
 
     /// One test or another; at its end only what both know is known.
-    fn either(&mut self, cond: Value, (then, otherwise): (&Test, &Test), known: Known, yes: BlockId, no: BlockId) -> After {
+    fn either(
+        &mut self,
+        cond: Value,
+        (then, otherwise): (&Test, &Test),
+        known: Known,
+        yes: BlockId,
+        no: BlockId,
+    ) -> After {
         let (first, second) = (self.b.create_block(), self.b.create_block());
         self.b.branch(cond, first, second);
         self.b.switch_to(first);
@@ -404,7 +428,15 @@ impl Lower<'_> {
         }
     }
 
-    fn if_entered(&mut self, n: usize, inside: &Test, outside: &Test, known: Known, yes: BlockId, no: BlockId) -> After {
+    fn if_entered(
+        &mut self,
+        n: usize,
+        inside: &Test,
+        outside: &Test,
+        known: Known,
+        yes: BlockId,
+        no: BlockId,
+    ) -> After {
         match self.geneve.get(n).map(|inner| inner.entered) {
             Some(var) => {
                 let entered = self.b.read_var(var);
@@ -414,7 +446,14 @@ impl Lower<'_> {
         }
     }
 
-    fn tagged(&mut self, id: Option<u32>, in_packet: &Test, known: Known, yes: BlockId, no: BlockId) -> After {
+    fn tagged(
+        &mut self,
+        id: Option<u32>,
+        in_packet: &Test,
+        known: Known,
+        yes: BlockId,
+        no: BlockId,
+    ) -> After {
         let Some(tag) = self.tag else {
             return self.test(in_packet, known, yes, no);
         };
@@ -490,9 +529,21 @@ impl Lower<'_> {
     }
 
     /// Follows the headers behind an IP header: those of IPv6 that may stand before others, and the authentication header.
-    fn chased(&mut self, ip: Offset, v6: bool, proto: u32, mut known: Known, yes: BlockId, no: BlockId) {
+    fn chased(
+        &mut self,
+        ip: Offset,
+        v6: bool,
+        proto: u32,
+        mut known: Known,
+        yes: BlockId,
+        no: BlockId,
+    ) {
         let ip = self.place(ip);
-        let (next, at, left) = (self.b.declare_var(), self.b.declare_var(), self.b.declare_var());
+        let (next, at, left) = (
+            self.b.declare_var(),
+            self.b.declare_var(),
+            self.b.declare_var(),
+        );
         let first = self.load(Some(ip), if v6 { 6 } else { 9 }, 1, &mut known);
         self.b.write_var(next, first);
         let start = if v6 {

@@ -91,7 +91,9 @@ impl<'a> Parser<'a> {
 
     /// The place of the next token.
     fn span(&self) -> Span {
-        self.tokens.get(self.at).map_or(self.end, |token| token.span)
+        self.tokens
+            .get(self.at)
+            .map_or(self.end, |token| token.span)
     }
 
     /// The place of the token just taken.
@@ -139,8 +141,12 @@ impl<'a> Parser<'a> {
     fn trailing(&self) -> Box<Diagnostic> {
         let diag = self.expected("`and`, `or` or the end of the filter");
         Box::new(match self.peek() {
-            Some(Tok::Op("&" | "|")) => diag.help("tests are joined with `and` and `or`, or `&&` and `||`"),
-            Some(Tok::Op("[")) => diag.help("bytes are read as in `tcp[13]`: a protocol and the offset in it"),
+            Some(Tok::Op("&" | "|")) => {
+                diag.help("tests are joined with `and` and `or`, or `&&` and `||`")
+            }
+            Some(Tok::Op("[")) => {
+                diag.help("bytes are read as in `tcp[13]`: a protocol and the offset in it")
+            }
             Some(Tok::Word(_) | Tok::Name(_) | Tok::Number(_) | Tok::Dotted(_) | Tok::V6(_)) => {
                 diag.help("put `and` or `or` between two tests")
             }
@@ -162,7 +168,10 @@ impl<'a> Parser<'a> {
     /// Tests with `and` and `or` between them, up to `)` or the end; or an arithmetic expression in parentheses.
     fn chain(&mut self, quals: Option<Quals>) -> Result<Thing> {
         let thing = self.unit(quals)?;
-        if !matches!(self.peek(), Some(Tok::Word(Word::And | Word::Or) | Tok::Op("&&" | "||"))) {
+        if !matches!(
+            self.peek(),
+            Some(Tok::Word(Word::And | Word::Or) | Tok::Op("&&" | "||"))
+        ) {
             return Ok(thing);
         }
         let (first, mut quals, is_id) = self.test(thing, quals)?;
@@ -313,7 +322,9 @@ impl<'a> Parser<'a> {
         self.depth -= 1;
         Ok(match thing {
             // What follows a group of tests inherits from before it.
-            Thing::Test { test, is_id: false, .. } => Thing::Test {
+            Thing::Test {
+                test, is_id: false, ..
+            } => Thing::Test {
                 test,
                 quals: outer,
                 is_id: false,
@@ -523,7 +534,9 @@ impl<'a> Parser<'a> {
         };
         if let (Form::Number(value), Some(Tok::Op("/"))) = (&form, self.peek()) {
             let diag = self.expected("`and`, `or` or the end of the filter");
-            return Err(Box::new(diag.help(format!("write the network with dots: {value}.0.0.0/8"))));
+            return Err(Box::new(
+                diag.help(format!("write the network with dots: {value}.0.0.0/8")),
+            ));
         }
         let span = start.to(self.before());
         Ok(Id { span, form })
@@ -538,7 +551,10 @@ impl<'a> Parser<'a> {
             Some(Tok::Number(value)) => {
                 let span = self.span();
                 self.at += 1;
-                Ok(Some(Numeral { span, value: *value }))
+                Ok(Some(Numeral {
+                    span,
+                    value: *value,
+                }))
             }
             _ => Err(self.expected("how many bits of the address count, a number")),
         }
@@ -549,15 +565,17 @@ impl<'a> Parser<'a> {
         let Some(Tok::Word(word)) = self.peek() else {
             return diag;
         };
-        let text = WORDS.iter().find(|(_, w)| w == word).map_or("", |(text, _)| text);
+        let text = WORDS
+            .iter()
+            .find(|(_, w)| w == word)
+            .map_or("", |(text, _)| text);
         let named = matches!(quals.kind, Some(IdKind::Proto | IdKind::ProtoChain));
         Box::new(match word {
             Word::Proto(_) if named => diag
                 .note(format!("`{text}` is a word of the filter language"))
                 .help(format!("a backslash makes it a name: `\\{text}`")),
-            Word::Src | Word::Dst | Word::Host | Word::Net | Word::Port => {
-                diag.help("qualifiers come in the order protocol, direction, type: `tcp src port 80`")
-            }
+            Word::Src | Word::Dst | Word::Host | Word::Net | Word::Port => diag
+                .help("qualifiers come in the order protocol, direction, type: `tcp src port 80`"),
             _ => *diag,
         })
     }
@@ -592,8 +610,12 @@ impl<'a> Parser<'a> {
             Word::Vlan => Kind::Vlan(self.optional_number("VLAN ids go", 0xfff)?),
             Word::Mpls => Kind::Mpls(self.optional_number("MPLS labels go", 0xf_ffff)?),
             Word::Pppoed => Kind::PppoeDiscovery,
-            Word::Pppoes => Kind::PppoeSession(self.optional_number("PPPoE session ids go", 0xffff)?),
-            Word::Geneve => Kind::Geneve(self.optional_number("Geneve network identifiers go", 0xff_ffff)?),
+            Word::Pppoes => {
+                Kind::PppoeSession(self.optional_number("PPPoE session ids go", 0xffff)?)
+            }
+            Word::Geneve => {
+                Kind::Geneve(self.optional_number("Geneve network identifiers go", 0xff_ffff)?)
+            }
             Word::Llc => Kind::Llc(self.llc()?),
             Word::Rnr => {
                 self.at -= 1;
@@ -620,7 +642,10 @@ impl<'a> Parser<'a> {
         match self.peek() {
             Some(Tok::Number(value)) => {
                 self.at += 1;
-                Ok(Numeral { span, value: *value })
+                Ok(Numeral {
+                    span,
+                    value: *value,
+                })
             }
             _ => Err(self.expected(what)),
         }
@@ -727,7 +752,9 @@ impl<'a> Parser<'a> {
         self.operators += 1;
         if self.operators > OPERATORS {
             let diag = wrong(self.before(), "the arithmetic expression is too long");
-            return Err(Box::new(diag.note(format!("at most {OPERATORS} operators"))));
+            return Err(Box::new(
+                diag.note(format!("at most {OPERATORS} operators")),
+            ));
         }
         Ok(())
     }

@@ -133,14 +133,21 @@ impl Resolver<'_> {
             (Some(Proto::Link), Form::Mac(mac)) => Ok(self.mac(*mac)),
             (Some(Proto::Link), Form::Name(name)) => match self.names.ether(name) {
                 Some(mac) => Ok(self.mac(mac)),
-                None => self.unknown("MAC address", name, "write it in numbers, as in 00:11:22:33:44:55"),
+                None => self.unknown(
+                    "MAC address",
+                    name,
+                    "write it in numbers, as in 00:11:22:33:44:55",
+                ),
             },
             (Some(Proto::Link), _) => self.error(
                 "the link layer has MAC addresses",
                 "expected a MAC address, such as 00:11:22:33:44:55",
             ),
             (_, Form::Mac(_)) => {
-                let diag = wrong(self.id.span, "a MAC address is no host of the network layer");
+                let diag = wrong(
+                    self.id.span,
+                    "a MAC address is no host of the network layer",
+                );
                 Err(Box::new(diag.help("write `ether host` before it")))
             }
             (Some(Proto::Decnet), form) => self.decnet(form),
@@ -165,7 +172,10 @@ impl Resolver<'_> {
                 self.misqualified(Proto::Link, "the link layer has no networks".to_string())
             }
             form if self.quals.proto == Some(Proto::Decnet) => self.decnet(form),
-            Form::Mac(_) => self.error("a MAC address is no network", "expected a network, such as 10.1.0.0/16"),
+            Form::Mac(_) => self.error(
+                "a MAC address is no network",
+                "expected a network, such as 10.1.0.0/16",
+            ),
             Form::Name(name) => match self.names.net(name) {
                 Some(number) => self.classful(number),
                 None => self.unknown("network", name, "write its address, as in 10.1.0.0/16"),
@@ -231,7 +241,9 @@ impl Resolver<'_> {
 
     fn outside_mask<T>(&self, network: String) -> Result<T> {
         let diag = wrong(self.id.span, "the address has bits outside of its mask");
-        Err(Box::new(diag.help(format!("the network is {network}, for one host write `host`"))))
+        Err(Box::new(diag.help(format!(
+            "the network is {network}, for one host write `host`"
+        ))))
     }
 
     fn v4(&self, addr: u32, mask: u32) -> Result<Address> {
@@ -250,8 +262,13 @@ impl Resolver<'_> {
             Some(Proto::Ip) => Ok(Within::Ip),
             Some(Proto::Arp) => Ok(Within::Arp),
             Some(Proto::Rarp) => Ok(Within::Rarp),
-            Some(Proto::Ip6) => self.error("an IPv4 address after `ip6`", "expected an IPv6 address"),
-            Some(proto) => self.misqualified(proto, format!("`{}` has no hosts and networks", proto.word())),
+            Some(Proto::Ip6) => {
+                self.error("an IPv4 address after `ip6`", "expected an IPv6 address")
+            }
+            Some(proto) => self.misqualified(
+                proto,
+                format!("`{}` has no hosts and networks", proto.word()),
+            ),
         }
     }
 
@@ -265,7 +282,10 @@ impl Resolver<'_> {
                 return self.error(message, "expected an IPv4 address");
             }
             Some(proto) => {
-                return self.misqualified(proto, format!("`{}` has no hosts and networks", proto.word()));
+                return self.misqualified(
+                    proto,
+                    format!("`{}` has no hosts and networks", proto.word()),
+                );
             }
         }
         if addr & !mask != 0 {
@@ -299,7 +319,10 @@ impl Resolver<'_> {
                 dir: self.dir(),
                 addr,
             }),
-            None => self.error("this is no DECnet address", "expected area.node, such as 10.123"),
+            None => self.error(
+                "this is no DECnet address",
+                "expected area.node, such as 10.123",
+            ),
         }
     }
 
@@ -352,7 +375,11 @@ impl Resolver<'_> {
             })
             .collect();
         if hosts.is_empty() {
-            return self.unknown("IPv4 host", name, "write `ether host MAC and not host ADDRESS`");
+            return self.unknown(
+                "IPv4 host",
+                name,
+                "write `ether host MAC and not host ADDRESS`",
+            );
         }
         Ok(Address::Gateway { within, mac, hosts })
     }
@@ -368,7 +395,10 @@ impl Resolver<'_> {
             Some(proto) => {
                 let message = match proto {
                     Proto::Link => "the link layer has no ports".to_string(),
-                    _ => format!("`{}` has no ports, only tcp, udp and sctp have", proto.word()),
+                    _ => format!(
+                        "`{}` has no ports, only tcp, udp and sctp have",
+                        proto.word()
+                    ),
                 };
                 self.misqualified(proto, message)
             }
@@ -395,7 +425,9 @@ impl Resolver<'_> {
                 let found = self.service(name, over)?;
                 let Some(found) = found else {
                     let diag = wrong(self.id.span, format!("no service named `{name}` is known"));
-                    let help = match name.contains('-') && name.starts_with(|c: char| c.is_ascii_digit()) {
+                    let help = match name.contains('-')
+                        && name.starts_with(|c: char| c.is_ascii_digit())
+                    {
                         true => "for several ports write `portrange`",
                         false => "write the port's number",
                     };
@@ -410,14 +442,20 @@ impl Resolver<'_> {
                     _ => Address::Any(all),
                 })
             }
-            _ => self.error("an address is no port", "expected a number or a service's name"),
+            _ => self.error(
+                "an address is no port",
+                "expected a number or a service's name",
+            ),
         }
     }
 
     fn port_number(&self, number: u32) -> Result<u16> {
         match u16::try_from(number) {
             Ok(port) => Ok(port),
-            Err(_) => self.error(format!("there is no port {number}"), "expected at most 65535"),
+            Err(_) => self.error(
+                format!("there is no port {number}"),
+                "expected at most 65535",
+            ),
         }
     }
 
@@ -444,8 +482,13 @@ impl Resolver<'_> {
         Ok(Some(match found.as_slice() {
             [(port, only)] => vec![(Some(*only), *port)],
             // The same number everywhere: then the name means the number.
-            [(port, _), rest @ ..] if rest.iter().all(|(other, _)| other == port) => vec![(None, *port)],
-            all => all.iter().map(|(port, only)| (Some(*only), *port)).collect(),
+            [(port, _), rest @ ..] if rest.iter().all(|(other, _)| other == port) => {
+                vec![(None, *port)]
+            }
+            all => all
+                .iter()
+                .map(|(port, only)| (Some(*only), *port))
+                .collect(),
         }))
     }
 
@@ -463,7 +506,11 @@ impl Resolver<'_> {
                     let low = self.bound(first, over)?;
                     let high = self.bound(last, over)?;
                     if let (Some((low_over, low)), Some((high_over, high))) = (low, high) {
-                        let same = if low_over == high_over { low_over } else { None };
+                        let same = if low_over == high_over {
+                            low_over
+                        } else {
+                            None
+                        };
                         return Ok(self.ports(over.or(same), low, high));
                     }
                 }
@@ -477,7 +524,11 @@ impl Resolver<'_> {
     }
 
     /// One end of a range: a number or a service with one port.
-    fn bound(&self, text: &str, over: Option<Transport>) -> Result<Option<(Option<Transport>, u16)>> {
+    fn bound(
+        &self,
+        text: &str,
+        over: Option<Transport>,
+    ) -> Result<Option<(Option<Transport>, u16)>> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             let number = text.parse().unwrap_or(u32::MAX);
             return Ok(Some((over, self.port_number(number)?)));
@@ -501,7 +552,11 @@ impl Resolver<'_> {
                 let number = self.proto_number("OSI protocol", OSI_PROTOCOLS, 0xff)?;
                 Ok(Address::OsiProto(number))
             }
-            Some(Proto::Isis) => Ok(Address::IsisPdu(self.proto_number("type of PDU", &[], 0xff)?)),
+            Some(Proto::Isis) => Ok(Address::IsisPdu(self.proto_number(
+                "type of PDU",
+                &[],
+                0xff,
+            )?)),
             Some(proto) => self.misqualified(
                 proto,
                 format!("`{}` says of no protocol that it carries it", proto.word()),
@@ -515,7 +570,10 @@ impl Resolver<'_> {
             Some(Proto::Ip) => IpVersion::V4,
             Some(Proto::Ip6) => IpVersion::V6,
             Some(proto) => {
-                let message = format!("`{}` has no chain of headers, only ip and ip6 have", proto.word());
+                let message = format!(
+                    "`{}` has no chain of headers, only ip and ip6 have",
+                    proto.word()
+                );
                 return self.misqualified(proto, message);
             }
         };
@@ -527,7 +585,10 @@ impl Resolver<'_> {
             Form::Name(name) => match self.names.proto(name) {
                 Some(number) => Ok(number.into()),
                 None => {
-                    let help = match WORDS.iter().any(|(word, w)| word == name && matches!(w, Word::Proto(_))) {
+                    let help = match WORDS
+                        .iter()
+                        .any(|(word, w)| word == name && matches!(w, Word::Proto(_)))
+                    {
                         true => "for a protocol of the link layer write `ether proto`",
                         false => "write the protocol's number",
                     };
@@ -541,9 +602,10 @@ impl Resolver<'_> {
     fn proto_number(&self, what: &str, names: &[(&str, u32)], largest: u32) -> Result<u32> {
         match &self.id.form {
             Form::Number(number) if *number <= largest => Ok(*number),
-            Form::Number(number) => {
-                self.error(format!("there is no {what} {number}"), &format!("expected at most {largest}"))
-            }
+            Form::Number(number) => self.error(
+                format!("there is no {what} {number}"),
+                &format!("expected at most {largest}"),
+            ),
             Form::Name(name) => match names.iter().find(|(known, _)| known == name) {
                 Some((_, number)) => Ok(*number),
                 None => {
@@ -555,7 +617,10 @@ impl Resolver<'_> {
                     self.unknown(what, name, &help)
                 }
             },
-            _ => self.error(format!("an address is no {what}"), "expected a number or a name"),
+            _ => self.error(
+                format!("an address is no {what}"),
+                "expected a number or a name",
+            ),
         }
     }
 }

@@ -79,6 +79,8 @@ fn run(command: Command) -> Result<bool> {
             Ok(true)
         }
         Command::Test => {
+            // Some compare with programs and libraries of the system.
+            setup::tools::set_up(&Cache::open()?)?;
             progress::step("unit tests of the workspace");
             artifacts::cargo(&["test", "--workspace"])?;
             suite::run(Arguments::from_iter(["testbed"]))

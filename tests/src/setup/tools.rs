@@ -1,8 +1,9 @@
-//! The programs that the test bed needs on this machine.
+//! The programs and libraries that the test bed needs on this machine.
 //!
 //! In: nothing. Out: they are installed. A machine that has them all is not touched, and its apt is not
 //! even asked.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -25,6 +26,9 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("nft", "nftables"),
 ];
 
+/// A header of a library and the package that has it.
+const LIBRARIES: [(&str, &str); 1] = [("/usr/include/pcap/pcap.h", "libpcap-dev")];
+
 /// The emulator of this name boots the guests.
 pub const QEMU: &str = "qemu-system-x86_64";
 
@@ -36,9 +40,12 @@ const OLDEST_QEMU: u32 = 10;
 /// # Errors
 /// When apt cannot install a package.
 pub fn set_up(cache: &Cache) -> Result<()> {
-    let missing: Vec<&str> = PROGRAMS
+    let programs = PROGRAMS.iter().filter(|(program, _)| !exists(program));
+    let libraries = LIBRARIES
         .iter()
-        .filter(|(program, _)| !exists(program))
+        .filter(|(header, _)| !Path::new(header).exists());
+    let missing: Vec<&str> = programs
+        .chain(libraries)
         .map(|(_, package)| *package)
         .collect();
     let qemu = qemu_version();

@@ -2,7 +2,7 @@
 
 use super::link::{ARP, DECNET, IP, IP6, OSI, RARP, directed};
 use super::test::{Place, Test};
-use super::{ALL, Link, Planner, Why, equal, field, no};
+use super::{ALL, Planner, Why, equal, field};
 use crate::pcap::ast::{Dir, Relation};
 use crate::pcap::names::Transport;
 use crate::pcap::resolve::{Address, IpVersion, Within};
@@ -68,7 +68,9 @@ impl Planner {
                 let ip = header(IP, 12, 16)?;
                 // Where there can be none, IP is what is meant.
                 let others = [header(ARP, 14, 24), header(RARP, 14, 24)];
-                Ok(Test::any([ip].into_iter().chain(others.into_iter().flatten())))
+                Ok(Test::any(
+                    [ip].into_iter().chain(others.into_iter().flatten()),
+                ))
             }
         }
     }
@@ -80,7 +82,13 @@ impl Planner {
             let word = |n: u32| {
                 let shift = 96 - 32 * n;
                 let place = ip.plus(at + 4 * n);
-                field(place, 4, (mask >> shift) as u32, Relation::Eq, (addr >> shift) as u32)
+                field(
+                    place,
+                    4,
+                    (mask >> shift) as u32,
+                    Relation::Eq,
+                    (addr >> shift) as u32,
+                )
             };
             word(0).and(word(1)).and(word(2)).and(word(3))
         };
@@ -149,7 +157,11 @@ impl Planner {
         let ports = directed(dir, || port(0), || port(2));
         Ok(match v6 {
             true => self.link_type(IP6)?.and(carries(6)).and(ports),
-            false => self.link_type(IP)?.and(carries(9)).and(self.first_fragment()).and(ports),
+            false => self
+                .link_type(IP)?
+                .and(carries(9))
+                .and(self.first_fragment())
+                .and(ports),
         })
     }
 
@@ -167,8 +179,11 @@ impl Planner {
             IpVersion::V4 => Ok(self.link_type(IP)?.and(equal(ip.plus(9), 1, number))),
             IpVersion::V6 => {
                 let next = ip.plus(6);
-                let fragment = equal(next, 1, IP6_FRAGMENT).and(equal(ip.plus(IP6_HEADER), 1, number));
-                Ok(self.link_type(IP6)?.and(equal(next, 1, number).or(fragment)))
+                let fragment =
+                    equal(next, 1, IP6_FRAGMENT).and(equal(ip.plus(IP6_HEADER), 1, number));
+                Ok(self
+                    .link_type(IP6)?
+                    .and(equal(next, 1, number).or(fragment)))
             }
             IpVersion::Both => {
                 let v4 = self.ip_proto(IpVersion::V4, number)?;
@@ -209,9 +224,6 @@ impl Planner {
     /// A protocol's name alone.
     pub(super) fn abbreviation(&self, proto: Proto) -> Result<Test, Why> {
         use IpVersion::{Both, V4, V6};
-        if self.state.link == Link::Raw && !matches!(proto, Proto::Ip | Proto::Ip6) && ether_type(proto).is_some() {
-            return Err(no(proto, "a packet without link-layer header"));
-        }
         if let Some(kind) = ether_type(proto) {
             return self.link_type(kind);
         }
@@ -237,8 +249,8 @@ impl Planner {
             Proto::Snp => self.isis_pdus(&[27, 26, 24, 25]),
             Proto::Csnp => self.isis_pdus(&[24, 25]),
             Proto::Psnp => self.isis_pdus(&[26, 27]),
-            // With an ether type, which was the case before; `ether` alone is a syntax error.
-            _ => Err(no(proto, "this")),
+            // The others have an ether type; `ether` alone is a syntax error.
+            _ => Err(format!("`{}` alone is no test", proto.word())),
         }
     }
 }

@@ -6,13 +6,18 @@
 use super::address::{ether_type, ip_number};
 use super::link::{IP, IP6};
 use super::test::{Number, Offset, Place, Test};
-use super::{Planner, Why, equal};
+use super::{Link, Planner, Why, equal};
 use crate::pcap::ast::{Arith, ArithKind, Relation};
 use crate::pcap::resolve::IpVersion;
 use crate::pcap::words::Proto;
 
 impl Planner {
-    pub(super) fn relation(&self, relation: Relation, left: &Arith, right: &Arith) -> Result<Test, Why> {
+    pub(super) fn relation(
+        &mut self,
+        relation: Relation,
+        left: &Arith,
+        right: &Arith,
+    ) -> Result<Test, Why> {
         let (left, left_exists) = self.number(left)?;
         let (right, right_exists) = self.number(right)?;
         let compare = Test::Compare(relation, left, right);
@@ -24,7 +29,7 @@ impl Planner {
     }
 
     /// The number, and what must hold for it to exist.
-    fn number(&self, arith: &Arith) -> Result<(Number, Option<Test>), Why> {
+    fn number(&mut self, arith: &Arith) -> Result<(Number, Option<Test>), Why> {
         Ok(match &arith.kind {
             ArithKind::Number(value) => (Number::Const(*value), None),
             ArithKind::Length => (Number::Length, None),
@@ -46,7 +51,11 @@ impl Planner {
     }
 
     /// Where a protocol's header is, and what must hold for it to be there; the index's conditions among it.
-    fn bytes_of(&self, proto: Proto, index: Option<Test>) -> Result<(Place, Option<Test>), Why> {
+    fn bytes_of(
+        &mut self,
+        proto: Proto,
+        index: Option<Test>,
+    ) -> Result<(Place, Option<Test>), Why> {
         let ip = self.state.ip();
         let both = |first: Option<Test>, then: Test| match first {
             Some(first) => first.and(then),
@@ -70,7 +79,16 @@ impl Planner {
             return Ok((place, Some(exists)));
         }
         match ether_type(proto) {
-            Some(kind) => Ok((at(ip), Some(both(index, self.link_type(kind)?)))),
+            Some(kind) => {
+                let exists = match self.link_type(kind) {
+                    Err(why) if self.state.link == Link::Raw => {
+                        self.doubt = Some(why);
+                        Test::Const(false)
+                    }
+                    exists => exists?,
+                };
+                Ok((at(ip), Some(both(index, exists))))
+            }
             // The parser has refused others.
             None => Err(format!("`{}` has no bytes that can be read", proto.word())),
         }

@@ -134,7 +134,13 @@ impl Planner {
             }
         };
         if let Some(label) = label {
-            test = test.and(field(self.state.ip(), 4, 0xffff_f000, Relation::Eq, label << 12));
+            test = test.and(field(
+                self.state.ip(),
+                4,
+                0xffff_f000,
+                Relation::Eq,
+                label << 12,
+            ));
         }
         self.state.network += 4;
         self.state.no_snap += 4;
@@ -219,18 +225,22 @@ impl State {
     fn link_type(&self, kind: u32) -> Result<Test, Why> {
         let ip = self.ip();
         let version = |v: u32| field(ip, 1, 0xf0, Relation::Eq, v);
-        let test = match (self.labels, self.link, kind) {
-            (true, _, IP | IP6) => {
-                let last = field(before(ip, 2), 1, 1, Relation::Eq, 1);
-                last.and(version(if kind == IP { 0x40 } else { 0x60 }))
-            }
-            (true, _, _) => return Err("MPLS does not tell what it carries, and only IPv4 and IPv6 show it themselves".to_string()),
-            (false, Link::Ethernet, _) => self.ether_type(kind),
-            (false, Link::Ppp, _) => equal(self.kind, 2, ppp_type(kind)),
-            (false, Link::Raw, IP) => version(0x40),
-            (false, Link::Raw, IP6) => version(0x60),
-            (false, Link::Raw, _) => return Err(NO_LINK_LAYER.to_string()),
-        };
+        let test =
+            match (self.labels, self.link, kind) {
+                (true, _, IP | IP6) => {
+                    let last = field(before(ip, 2), 1, 1, Relation::Eq, 1);
+                    last.and(version(if kind == IP { 0x40 } else { 0x60 }))
+                }
+                (true, _, _) => return Err(
+                    "MPLS does not tell what it carries, and only IPv4 and IPv6 show it themselves"
+                        .to_string(),
+                ),
+                (false, Link::Ethernet, _) => self.ether_type(kind),
+                (false, Link::Ppp, _) => equal(self.kind, 2, ppp_type(kind)),
+                (false, Link::Raw, IP) => version(0x40),
+                (false, Link::Raw, IP6) => version(0x60),
+                (false, Link::Raw, _) => return Err(NO_LINK_LAYER.to_string()),
+            };
         Ok(match (&self.otherwise, self.inside) {
             (Some(outer), Some(geneve)) => {
                 let outside = outer.link_type(kind).unwrap_or(Test::Const(false));

@@ -8,7 +8,6 @@ use nettrace_grammar::Span;
 
 use super::LinkLayer;
 use super::ast::{ByteOp, Expr, Kind, Llc, Primitive, Relation};
-use super::words::Proto;
 
 mod address;
 mod arith;
@@ -105,6 +104,8 @@ type Why = String;
 
 struct Planner {
     state: State,
+    /// Why the primitive at hand cannot be true, where it is tested nevertheless.
+    doubt: Option<Why>,
     geneve: Vec<Outer>,
     meaningless: Vec<Meaningless>,
 }
@@ -113,6 +114,7 @@ struct Planner {
 pub(super) fn plan(filter: Option<&Expr>, layer: LinkLayer) -> Plan {
     let mut planner = Planner {
         state: State::new(layer),
+        doubt: None,
         geneve: Vec::new(),
         meaningless: Vec::new(),
     };
@@ -160,14 +162,15 @@ impl Planner {
     }
 
     fn primitive(&mut self, primitive: &Primitive) -> Test {
-        match self.kind(&primitive.kind) {
-            Ok(test) => Test::At(primitive.span, Box::new(test)),
-            Err(why) => {
-                let span = primitive.span;
-                self.meaningless.push(Meaningless { span, why });
-                Test::Const(false)
-            }
+        let span = primitive.span;
+        let (test, why) = match self.kind(&primitive.kind) {
+            Ok(test) => (Test::At(span, Box::new(test)), self.doubt.take()),
+            Err(why) => (Test::Const(false), Some(why)),
+        };
+        if let Some(why) = why {
+            self.meaningless.push(Meaningless { span, why });
         }
+        test
     }
 
     fn kind(&mut self, kind: &Kind) -> Result<Test, Why> {
@@ -207,7 +210,9 @@ impl Planner {
     fn llc(&self, llc: Llc) -> Result<Test, Why> {
         self.ethernet("802.2 LLC header")?;
         // Netware sends frames with a length and no LLC header: then the payload begins with ffff.
-        let any = self.is_802_3().and(equal(self.state.payload, 2, 0xffff).not());
+        let any = self
+            .is_802_3()
+            .and(equal(self.state.payload, 2, 0xffff).not());
         Ok(match llc {
             Llc::Any => any,
             Llc::Control { mask, value } => any.and(field(
@@ -231,9 +236,4 @@ fn inner(geneve: usize, part: Part) -> Offset {
         base: Base::Inner(geneve, part),
         bytes: 0,
     }
-}
-
-/// The word for a protocol that cannot be found, in a reason.
-fn no(proto: Proto, inside: &str) -> Why {
-    format!("{inside} cannot carry {}", proto.word())
 }

@@ -99,7 +99,11 @@ pub(in crate::pcap) enum Test {
         in_packet: Box<Test>,
     },
     /// The packet is Geneve: from here on the n-th `geneve` has matched. Always true.
-    Enter { geneve: usize, ip: Offset, v6: bool },
+    Enter {
+        geneve: usize,
+        ip: Offset,
+        v6: bool,
+    },
     /// The n-th `geneve` carries Ethernet, not an IP packet.
     CarriesEthernet(usize),
     /// One test if the n-th `geneve` has matched, another if not.
