@@ -21,10 +21,12 @@ pub(crate) fn kernel(options: &CompileOptions) -> Result<Box<dyn Kernel>, Box<Di
 }
 
 /// What the compiler is told beside the script.
-pub(crate) fn options(options: &CompileOptions, words: &Words) -> Options {
+pub(crate) fn options(options: &CompileOptions, script: &Script, words: &Words) -> Options {
+    let defaults = script.unit.options.iter();
+    let defaults = defaults.map(|o| (o.name.clone(), o.default.clone()));
     Options {
         params: words.params.clone(),
-        options: words.options.clone(),
+        options: defaults.chain(words.options.iter().cloned()).collect(),
         missing_probes: options.missing_probes.map(|mode| match mode {
             cli::MissingProbes::Error => MissingProbes::Error,
             cli::MissingProbes::Warn => MissingProbes::Warn,

@@ -212,7 +212,7 @@ fn run_script(
     // First of all, so that no signal is ever missed, also while compiling.
     let signals = block_signals(reporter)?;
     let kernel = running(compile, reporter)?;
-    let options = compile::options(compile, words);
+    let options = compile::options(compile, script, words);
     let artifact = compile::compile(script, &kernel, &options, reporter)?;
     // Its BTF would be in memory for as long as the script runs.
     drop(kernel);
@@ -239,7 +239,7 @@ fn build(args: &BuildArgs) -> Result<Exit, Exit> {
     let Some(words) = words(&script, &args.params, &|_| None, reporter)? else {
         return Ok(Exit::Done);
     };
-    let options = compile::options(&args.compile, &words);
+    let options = compile::options(&args.compile, &script, &words);
     let artifact = compile::compile(&script, &*kernel, &options, reporter)?;
     if let Err(error) = write_whole(&args.output, &artifact.elf) {
         reporter.host(unwritable(&args.output, &error));
@@ -272,14 +272,16 @@ fn ignore_unsyncable(error: io::Error) -> io::Result<()> {
 fn check(args: &CheckArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args.compile.color);
     let kernel = described(&args.compile, reporter)?;
-    let options = compile::options(&args.compile, &Words::default());
     let mut exit = Exit::Done;
     let inline = args
         .program
         .iter()
         .map(|program| Ok(Script::inline(program)));
     for script in inline.chain(args.files.iter().map(|path| read(path, reporter))) {
-        let checked = script.and_then(|s| compile::check(&s, &*kernel, &options, reporter));
+        let checked = script.and_then(|s| {
+            let options = compile::options(&args.compile, &s, &Words::default());
+            compile::check(&s, &*kernel, &options, reporter)
+        });
         if let Err(found) = checked {
             exit = found;
         }
@@ -303,7 +305,7 @@ fn emit(
     reporter: Reporter,
 ) -> Result<Exit, Exit> {
     let kernel = described(compile, reporter)?;
-    let options = compile::options(compile, words);
+    let options = compile::options(compile, script, words);
     let stage = match stage {
         cli::Stage::Tokens => Stage::Tokens,
         cli::Stage::Ast => Stage::Ast,

@@ -28,6 +28,7 @@ files! {
     "conntrack-prerouting"
     "ct-delete"
     "hook-slow"
+    "skb-path"
 }
 
 files! {
@@ -38,6 +39,7 @@ files! {
     "device"
     "flow"
     "packet"
+    "track"
 }
 
 /// The script of this name.

@@ -53,7 +53,8 @@ use state::{MapTable, Stored, VarState};
 pub struct Options {
     /// Positional parameters: `$1` is the first.
     pub params: Vec<String>,
-    /// The script's own options that were given, by name without dashes.
+    /// The script's own options by name without dashes; of several of one name the last counts. The defaults of those that attach points
+    /// name must be among them.
     pub options: Vec<(String, OptionValue)>,
     /// Overrides the script's own `missing_probes`.
     pub missing_probes: Option<MissingProbes>,
@@ -181,6 +182,7 @@ fn bodies<'a>(
             missing: config.settings.missing_probes,
             max_probes: config.max_probes,
             params: &options.params,
+            options: &options.options,
         };
         let groups = resolve::probe(&mut resolver, probe);
         bodies.extend(groups.into_iter().map(|group| Body {

@@ -20,6 +20,7 @@ use nettrace_grammar::{Diagnostic, Sink, Span, ast, codes};
 use crate::artifact::{MissingProbes, Target};
 use crate::kernel::{Kernel, Prototype, Tracepoint};
 use crate::probes::ProbeKind;
+use crate::unit::OptionValue;
 
 pub(crate) use attach::{points, probe};
 pub(crate) use uses::{Uses, is_args};
@@ -67,6 +68,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) missing: MissingProbes,
     pub(crate) max_probes: u32,
     pub(crate) params: &'a [String],
+    /// The script's options with their values, defaults first.
+    pub(crate) options: &'a [(String, OptionValue)],
 }
 
 impl Resolver<'_> {

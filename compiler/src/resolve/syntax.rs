@@ -1,11 +1,12 @@
 //! An attach point's text to its parts: `kprobe:nf_conntrack:nf_ct_*` to three.
 //!
 //! In: the text as written, positional parameters. Out: parts with their places. Quoted parts keep special characters; `$1` is
-//! replaced by the first positional parameter.
+//! replaced by the first positional parameter, `$name` by an option of the script.
 
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::{Part, Resolver, whole};
+use crate::unit::OptionValue;
 
 /// The parts between the colons; `None` after reporting.
 pub(super) fn parts(r: &mut Resolver<'_>, point: &ast::AttachPoint) -> Option<Vec<Part>> {
@@ -50,13 +51,39 @@ fn part(r: &mut Resolver<'_>, point: &ast::AttachPoint, start: usize, end: usize
     })
 }
 
-/// Replaces `$N` by the parameter.
+/// The text of an option of the script, given or not.
+fn option(r: &mut Resolver<'_>, name: &str, span: Span) -> Option<String> {
+    let known = r.options.iter().rev().find(|(n, _)| n == name);
+    let Some((_, value)) = known else {
+        let message = format!("this probe needs the option `{name}`, which the script does not have");
+        let help = format!("make it one: `getopt(\"{name}\", \"*\")`");
+        r.error(Diagnostic::error(codes::BAD_PROBE, span, message).help(help));
+        return None;
+    };
+    Some(match value {
+        OptionValue::Text(text) => text.clone(),
+        OptionValue::Number(n) => n.to_string(),
+        OptionValue::Flag(flag) => flag.to_string(),
+    })
+}
+
+/// Replaces `$N` by the parameter and `$name` by the script's option of that name.
 fn insert_params(r: &mut Resolver<'_>, text: &str, span: Span) -> Option<String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         let tail = &rest[at + 1..];
+        let letters = tail
+            .bytes()
+            .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+            .count();
+        let (name, after) = tail.split_at(letters);
+        if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            out.push_str(&option(r, name, span)?);
+            rest = after;
+            continue;
+        }
         let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
         let (number, after) = tail.split_at(digits);
         let param = number
