@@ -153,6 +153,23 @@ pub enum StmtKind {
     If(Expr, Vec<Stmt>, Vec<Stmt>),
     /// Leaves the probe. The value is a 64-bit integer.
     Return(Option<Expr>),
+    /// Runs the body again and again.
+    Loop(Loop, Vec<Stmt>),
+    /// Leaves the innermost loop.
+    Break,
+    /// Goes on with the innermost loop's next round.
+    Continue,
+}
+
+/// What drives a loop.
+#[derive(Clone, Debug)]
+pub enum Loop {
+    /// As long as a condition (`Bool`) holds.
+    While(Expr),
+    /// The variable, an `int64`, counts from the first number up to, without, the second; both are evaluated once.
+    Range(VarId, Expr, Expr),
+    /// The variable, a tuple, holds key and value of each entry of a keyed map, aggregations as their totals.
+    Entries(VarId, ScriptMapId),
 }
 
 /// An expression.

@@ -6,7 +6,7 @@ use super::state::{Shape, Stored};
 use super::{CallSite, Checker};
 use crate::kernel::similar;
 use crate::typed::{Aggregate, Expr, ExprKind, ScriptMapId};
-use crate::types::{Space, Type, Types};
+use crate::types::{Space, Ty, Type, Types};
 
 /// A map as a whole, as `print(@m)` names it.
 pub(crate) fn whole(e: &ast::Expr) -> Option<&str> {
@@ -186,30 +186,30 @@ impl Checker<'_> {
                 ty: value.ty,
                 span,
             }),
-            Stored::Aggregate(kind) => {
-                let signed = match kind {
-                    Aggregate::Count => false,
-                    Aggregate::Sum { signed }
-                    | Aggregate::Avg { signed }
-                    | Aggregate::Min { signed }
-                    | Aggregate::Max { signed } => signed,
-                    Aggregate::Stats { .. } | Aggregate::Hist { .. } | Aggregate::Lhist { .. } => {
-                        let message =
-                            format!("`@{name}` is {} and has no single value", name_of(kind));
-                        let help = format!("print the whole map: `print(@{name})`");
-                        self.report(
-                            Diagnostic::error(codes::NOT_A_VALUE, span, message).help(help),
-                        );
-                        return None;
-                    }
-                };
-                Some(Expr {
-                    kind: ExprKind::MapTotal(id, key),
-                    ty: Types::int(8, signed),
-                    span,
-                })
-            }
+            Stored::Aggregate(kind) => Some(Expr {
+                kind: ExprKind::MapTotal(id, key),
+                ty: self.total_type(kind, name, span)?,
+                span,
+            }),
         }
+    }
+
+    /// The type of an aggregation's total; those that are no single number are reported.
+    pub(super) fn total_type(&mut self, kind: Aggregate, name: &str, span: Span) -> Option<Ty> {
+        let signed = match kind {
+            Aggregate::Count => false,
+            Aggregate::Sum { signed }
+            | Aggregate::Avg { signed }
+            | Aggregate::Min { signed }
+            | Aggregate::Max { signed } => signed,
+            Aggregate::Stats { .. } | Aggregate::Hist { .. } | Aggregate::Lhist { .. } => {
+                let message = format!("`@{name}` is {} and has no single value", name_of(kind));
+                let help = format!("print the whole map: `print(@{name})`");
+                self.report(Diagnostic::error(codes::NOT_A_VALUE, span, message).help(help));
+                return None;
+            }
+        };
+        Some(Types::int(8, signed))
     }
 
     /// Reports a map in which nothing is ever stored.

@@ -31,6 +31,7 @@ mod expr;
 pub(crate) mod fold;
 pub(crate) mod format;
 mod infer;
+mod loops;
 pub(crate) mod maps;
 mod print;
 mod shape;
@@ -86,6 +87,8 @@ pub struct Checker<'a> {
     /// How many of them this pass has come to.
     declared: usize,
     scopes: Vec<HashMap<String, VarId>>,
+    /// Loops around what is checked.
+    loops: u32,
     /// The uses of macros that what is checked stands for, outermost first.
     expansions: Vec<ast::Ident>,
     sink: &'a mut Sink,
@@ -276,6 +279,7 @@ impl Context<'_> {
             vars: &mut body.vars,
             declared: 0,
             scopes: Vec::new(),
+            loops: 0,
             expansions: Vec::new(),
             sink,
             last_pass,

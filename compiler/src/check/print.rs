@@ -8,8 +8,8 @@ use crate::artifact::Piece;
 use crate::ir::{BinOp, Cond};
 use crate::kernel::Kernel;
 use crate::typed::{
-    Aggregate, Call, Context, Expr, ExprKind, Extra, Map, MapValue, Probe, Program, ScriptMapId,
-    Stmt, StmtKind,
+    Aggregate, Call, Context, Expr, ExprKind, Extra, Loop, Map, MapValue, Probe, Program,
+    ScriptMapId, Stmt, StmtKind,
 };
 use crate::types::{Ty, print as types};
 
@@ -101,6 +101,26 @@ impl Printer<'_> {
             StmtKind::Expr(e) => self.expr(e),
             StmtKind::Return(None) => "return".to_string(),
             StmtKind::Return(Some(e)) => format!("return {}", self.expr(e)),
+            StmtKind::Break => "break".to_string(),
+            StmtKind::Continue => "continue".to_string(),
+            StmtKind::Loop(kind, body) => {
+                let text = match kind {
+                    Loop::While(cond) => format!("while {} {{", self.expr(cond)),
+                    Loop::Range(var, from, to) => format!(
+                        "for {} in {}..{} {{",
+                        self.var(*var),
+                        self.expr(from),
+                        self.expr(to)
+                    ),
+                    Loop::Entries(var, map) => {
+                        format!("for {} in {} {{", self.var(*var), self.place(*map, None))
+                    }
+                };
+                self.line(depth, &text);
+                self.stmts(depth + 1, body);
+                self.line(depth, "}");
+                return;
+            }
             StmtKind::If(cond, then, otherwise) => {
                 let text = format!("if {} {{", self.expr(cond));
                 self.line(depth, &text);

@@ -25,7 +25,7 @@ impl Checker<'_> {
     }
 
     /// A block with its own variables.
-    fn block(&mut self, block: &ast::Block) -> Option<Vec<Stmt>> {
+    pub(super) fn block(&mut self, block: &ast::Block) -> Option<Vec<Stmt>> {
         self.in_scope(|c| c.stmts(&block.stmts))
     }
 
@@ -38,7 +38,7 @@ impl Checker<'_> {
                 let message = "this is never reached";
                 self.warn(
                     Diagnostic::warning(codes::UNREACHABLE, stmt.span, message)
-                        .also(at, "leaves the probe"),
+                        .also(at, "never goes on here"),
                 );
             }
             let typed = self.stmt(stmt);
@@ -101,14 +101,11 @@ impl Checker<'_> {
                 one(StmtKind::Return(Some(value)))
             }
             ast::StmtKind::Block(block) => self.block(block),
-            ast::StmtKind::While { .. }
-            | ast::StmtKind::For { .. }
-            | ast::StmtKind::Unroll { .. }
-            | ast::StmtKind::Break
-            | ast::StmtKind::Continue => {
-                self.error(codes::NOT_YET, span, "nettrace does not know loops yet");
-                None
-            }
+            ast::StmtKind::While { cond, body } => one(self.while_loop(cond, body)?),
+            ast::StmtKind::For { var, over, body } => one(self.for_loop(var, over, body, span)?),
+            ast::StmtKind::Unroll { count, body } => self.unroll(count, body),
+            ast::StmtKind::Break => one(self.in_loop(StmtKind::Break, "break", span)?),
+            ast::StmtKind::Continue => one(self.in_loop(StmtKind::Continue, "continue", span)?),
             // Reported by the parser.
             ast::StmtKind::Error => None,
         }
@@ -224,7 +221,7 @@ fn written_span(written: Option<&ast::TypeExpr>, otherwise: Span) -> Span {
 
 fn leaves(stmts: &[Stmt]) -> bool {
     match stmts.last().map(|s| &s.kind) {
-        Some(StmtKind::Return(_)) => true,
+        Some(StmtKind::Return(_) | StmtKind::Break | StmtKind::Continue) => true,
         Some(StmtKind::If(_, then, otherwise)) => leaves(then) && leaves(otherwise),
         _ => false,
     }

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::walk::each_part;
-use crate::typed::{Expr, ExprKind, Probe, Stmt, StmtKind, VarId};
+use crate::typed::{Expr, ExprKind, Loop, Probe, Stmt, StmtKind, VarId};
 
 /// The variables of which some way through the body reads what no assignment has written.
 pub(crate) fn read_unassigned(probe: &Probe) -> HashSet<VarId> {
@@ -68,6 +68,26 @@ impl Walk {
                     (a, b) => a.or(b),
                 };
             }
+            StmtKind::Loop(kind, body) => {
+                match kind {
+                    Loop::While(cond) => self.expr(cond),
+                    Loop::Range(_, from, to) => {
+                        self.expr(from);
+                        self.expr(to);
+                    }
+                    Loop::Entries(..) => {}
+                }
+                // There may be no round at all.
+                let before = self.here().cloned();
+                if let Loop::Range(var, ..) | Loop::Entries(var, _) = kind
+                    && let Some(assigned) = self.here()
+                {
+                    assigned.insert(*var);
+                }
+                self.stmts(body);
+                self.assigned = before;
+            }
+            StmtKind::Break | StmtKind::Continue => self.assigned = None,
             StmtKind::Return(value) => {
                 value.iter().for_each(|value| self.expr(value));
                 self.here();

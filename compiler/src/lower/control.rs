@@ -53,6 +53,9 @@ impl Lower<'_> {
         if !self.b.is_terminated() {
             self.discard_record();
         }
+        if self.in_body {
+            return self.leave_from_body(result);
+        }
         self.b.ret(result);
     }
 }

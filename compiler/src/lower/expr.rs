@@ -305,16 +305,20 @@ impl Lower<'_> {
         let ExprKind::Var(var) = target.kind else {
             return self.b.iconst(0);
         };
-        let super::Home::Value(var) = self.vars[var] else {
-            return self.b.iconst(0);
-        };
-        let old = self.b.read_var(var);
+        let old = self.value(target);
         let sum = self.b.binary_imm(BinOp::Add, old, delta);
         let new = match self.scalar_mem(target.ty) {
             Mem::U64 => sum,
             narrow => self.b.extend(narrow, sum),
         };
-        self.b.write_var(var, new);
+        match self.vars[var] {
+            super::Home::Value(home) => self.b.write_var(home, new),
+            _ => {
+                if let Some(place) = self.var_place(var) {
+                    self.store_scalar(place, target.ty, new);
+                }
+            }
+        }
         if prefix { new } else { old }
     }
 

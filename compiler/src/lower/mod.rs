@@ -31,6 +31,7 @@ mod event;
 mod expr;
 mod into;
 mod known;
+mod loops;
 mod maps;
 mod packet;
 mod place;
@@ -125,6 +126,12 @@ pub struct Lower<'a> {
     casts: HashMap<(ir::Value, KernelTypeId), ir::Value>,
     /// Whether there may be such pointers at all. The verifier allows no arithmetic with them.
     known_pointers: bool,
+    /// The program's context.
+    context: ir::Value,
+    /// What the program shares with the bodies of its loops.
+    frame: Option<loops::Frame>,
+    /// The body of a loop is being lowered.
+    in_body: bool,
 }
 
 /// Where a variable of the script lives.
@@ -134,6 +141,8 @@ enum Home {
     Value(ir::Var),
     /// A value in memory.
     Slot(Place),
+    /// In the frame that a program shares with the bodies of its loops: where, and its size.
+    Frame(u32, u32),
     /// A large value in memory: bytes from the start of the scratch region, and its size.
     Scratch(u32, u32),
 }
@@ -147,12 +156,16 @@ impl<'a> Lower<'a> {
     ) -> Lower<'a> {
         let id = plans.program(probe);
         let name = plans.symbol(id);
+        let b = FuncBuilder::new(name, FuncKind::Program, 1, probe.span);
         Lower {
+            context: b.param(0),
+            frame: None,
+            in_body: false,
             program,
             kernel,
             probe,
             id,
-            b: FuncBuilder::new(name, FuncKind::Program, 1, probe.span),
+            b,
             vars: IndexVec::new(),
             temps: Temps::default(),
             scratch: None,
@@ -178,6 +191,7 @@ impl<'a> Lower<'a> {
         self.b.switch_to(body);
         self.homes();
         self.find_packet();
+        self.share_packet();
         if let Some(predicate) = &self.probe.predicate {
             let run = self.b.create_block();
             let skip = self.b.create_block();
@@ -200,7 +214,7 @@ impl<'a> Lower<'a> {
 
     /// The program's context.
     pub(crate) fn context(&self) -> ir::Value {
-        self.b.param(0)
+        self.context
     }
 
     /// The shape of a type.

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use nettrace_grammar::Span;
 
-use super::total::{self, Visit, Visitors};
+use super::total::{self, Visit};
 use crate::artifact::{
     Action, Clock, Event, EventId, EventTime, Field, Layout, Map, MapId, MapKind, PLAN_VERSION,
     Plan, Program, ProgramId, ScriptMap, Stored, control_size, hist_buckets, lhist_buckets,
@@ -41,8 +41,17 @@ pub(crate) struct Plans {
     /// The largest region any program needs.
     scratch_room: u32,
     zeros: Option<MapId>,
-    /// Subprograms that programs use.
-    visitors: Visitors,
+    /// Subprograms that programs use, in the order of their numbers.
+    subprograms: Vec<Subprogram>,
+}
+
+/// A subprogram.
+#[derive(Debug)]
+enum Subprogram {
+    /// Looks at the values of a per-CPU map.
+    Visitor(MapId, Visit),
+    /// A round of a loop; absent while it is being lowered.
+    Body(Option<Func>),
 }
 
 impl Plans {
@@ -69,7 +78,7 @@ impl Plans {
             scratch: None,
             scratch_room: 0,
             zeros: None,
-            visitors: Visitors::default(),
+            subprograms: Vec::new(),
         };
         for map in program.maps.iter() {
             let map = plans.script_map(program, kernel, map);
@@ -145,22 +154,52 @@ impl Plans {
 
     /// The subprogram that visits the values of a per-CPU map.
     pub(crate) fn visitor(&mut self, map: MapId, visit: Visit) -> FuncId {
-        total::func_id(self.programs, self.visitors.find(map, visit))
+        let known = self
+            .subprograms
+            .iter()
+            .position(|sub| matches!(sub, Subprogram::Visitor(m, v) if (*m, *v) == (map, visit)));
+        let at = known.unwrap_or_else(|| {
+            self.subprograms.push(Subprogram::Visitor(map, visit));
+            self.subprograms.len() - 1
+        });
+        self.func_id(at)
+    }
+
+    /// Room for the body of a loop, and its symbol; [`Plans::set_body`] fills it.
+    pub(crate) fn body(&mut self, program: ProgramId) -> (FuncId, String) {
+        let symbol = self.fresh_symbol(&format!("{}_loop", self.plan.programs[program].symbol));
+        self.subprograms.push(Subprogram::Body(None));
+        (self.func_id(self.subprograms.len() - 1), symbol)
+    }
+
+    /// The body of a loop.
+    pub(crate) fn set_body(&mut self, id: FuncId, func: Func) {
+        let at = (id.0 as usize).wrapping_sub(self.programs);
+        if let Some(Subprogram::Body(body)) = self.subprograms.get_mut(at) {
+            *body = Some(func);
+        }
+    }
+
+    /// Subprograms stand behind the programs in the module.
+    fn func_id(&self, at: usize) -> FuncId {
+        FuncId((self.programs + at) as u32)
     }
 
     /// All subprograms, in the order of their numbers.
     pub(crate) fn subprograms(&mut self, program: &typed::Program) -> Vec<Func> {
-        let visitors: Vec<(MapId, Visit)> = self.visitors.iter().collect();
-        let mut funcs = Vec::new();
-        for (map, visit) in visitors {
-            let name = self.fresh_symbol(&format!("{}_cpus", self.plan.maps[map].symbol));
-            let span = program
-                .maps
-                .get(ScriptMapId(map.0))
-                .map_or(Span::default(), |m| m.span);
-            funcs.push(total::visitor(name, map, visit, span));
-        }
-        funcs
+        let subprograms = std::mem::take(&mut self.subprograms);
+        let finish = |sub| match sub {
+            Subprogram::Body(func) => func,
+            Subprogram::Visitor(map, visit) => {
+                let name = self.fresh_symbol(&format!("{}_cpus", self.plan.maps[map].symbol));
+                let span = program
+                    .maps
+                    .get(ScriptMapId(map.0))
+                    .map_or(Span::default(), |m| m.span);
+                Some(total::visitor(name, map, visit, span))
+            }
+        };
+        subprograms.into_iter().filter_map(finish).collect()
     }
 
     // ---- maps ---------------------------------------------------------------------------------------------------------

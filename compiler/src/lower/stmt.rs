@@ -41,6 +41,9 @@ impl Lower<'_> {
             }
             StmtKind::Expr(expr) => self.effect(expr),
             StmtKind::If(cond, then, otherwise) => self.if_else(cond, then, otherwise),
+            StmtKind::Loop(kind, body) => self.loop_stmt(kind, body),
+            StmtKind::Break => self.end_rounds(),
+            StmtKind::Continue => self.next_round(),
             StmtKind::Return(value) => match value {
                 Some(value) => {
                     let value = self.value(value);
@@ -60,7 +63,7 @@ impl Lower<'_> {
         let Some(place) = self.var_place(var) else {
             return;
         };
-        if reads_var(value, var) {
+        if self.in_memory(value.ty) && reads_var(value, var) {
             // The new value is made of the old one: it must not overwrite what it still reads.
             let ready = self.materialize(value);
             self.copy(ready, place, place.room);

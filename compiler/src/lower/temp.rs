@@ -5,6 +5,7 @@
 //! kernel does not start a program again on a CPU where it is running.
 
 use super::assigned::read_unassigned;
+use super::loops::{LOOP_BUDGET, Needs};
 use super::{Base, Fill, Home, Lower, Place};
 use crate::ir::{Cond, SlotId};
 use crate::types::Type;
@@ -17,8 +18,10 @@ const SMALL_RECORD: u32 = 256;
 const STACK_BUDGET: u32 = 400;
 
 /// Memory handed out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Temps {
+    /// Bytes of stack that may be handed out.
+    budget: u32,
     /// Slots of finished statements: size, alignment.
     free: Vec<(SlotId, u32, u32)>,
     /// Slots of the current statement.
@@ -33,6 +36,37 @@ pub(crate) struct Temps {
     floor: u32,
 }
 
+impl Default for Temps {
+    fn default() -> Self {
+        Temps {
+            budget: STACK_BUDGET,
+            free: Vec::new(),
+            used: Vec::new(),
+            stack: 0,
+            scratch_vars: 0,
+            scratch: 0,
+            floor: 0,
+        }
+    }
+}
+
+impl Temps {
+    /// The memory of a loop's body: a stack of its own, and of the scratch region what is not in use outside.
+    pub(super) fn inside(&self) -> Temps {
+        Temps {
+            budget: LOOP_BUDGET,
+            scratch_vars: self.scratch_vars,
+            scratch: self.scratch,
+            floor: self.scratch,
+            ..Temps::default()
+        }
+    }
+
+    pub(super) fn scratch_in_use(&self) -> u32 {
+        self.scratch
+    }
+}
+
 /// What a statement around others holds.
 pub(super) struct Held {
     used: Vec<(SlotId, u32, u32)>,
@@ -43,7 +77,33 @@ impl Lower<'_> {
     /// Gives every variable its home and clears those that may be read before they are written.
     pub(super) fn homes(&mut self) {
         let clear = read_unassigned(self.probe);
+        let needs = Needs::of(self.probe);
+        if needs.any {
+            let frame = self.make_frame(&needs);
+            self.temps.stack += frame;
+            self.temps.budget = frame + LOOP_BUDGET;
+        }
         for (id, var) in self.probe.vars.iter_enumerated() {
+            if needs.captured.contains(&id) {
+                let home = match self.frame_home(id) {
+                    Some(home) => home,
+                    None => {
+                        let size = self.size(var.ty);
+                        let at = self.temps.scratch_vars;
+                        self.temps.scratch_vars += size.next_multiple_of(8);
+                        Home::Scratch(at, size)
+                    }
+                };
+                self.vars.push(home);
+                let in_frame = matches!(home, Home::Frame(..));
+                if !in_frame
+                    && clear.contains(&id)
+                    && let Some(place) = self.var_place(id)
+                {
+                    self.zero(place);
+                }
+                continue;
+            }
             if !self.in_memory(var.ty) {
                 let home = Home::Value(self.b.declare_var());
                 self.vars.push(home);
@@ -53,7 +113,7 @@ impl Lower<'_> {
             let (size, align) = (layout.size(), slot_align(layout.size(), layout.align()));
             let record = matches!(self.ty(var.ty), Type::Record(_));
             let small = size <= if record { SMALL_RECORD } else { SMALL };
-            let home = if small && self.temps.stack + size <= STACK_BUDGET {
+            let home = if small && self.temps.stack + size <= self.temps.budget {
                 self.b.set_span(var.span);
                 self.temps.stack += size.next_multiple_of(8);
                 let slot = self.b.slot(size, align, format!("${}", var.name));
@@ -94,6 +154,7 @@ impl Lower<'_> {
         match self.vars[var] {
             Home::Value(_) => None,
             Home::Slot(place) => Some(place),
+            Home::Frame(at, size) => self.frame_at(at, size),
             Home::Scratch(at, size) => Some(self.scratch_at(at, size)),
         }
     }
@@ -111,7 +172,9 @@ impl Lower<'_> {
             .position(|&(_, s, a)| (s, a) == (size, align));
         let slot = match known {
             Some(known) => self.temps.free.swap_remove(known).0,
-            None if self.temps.stack + size > STACK_BUDGET => return self.scratch_temp(size),
+            None if self.temps.stack + size > self.temps.budget => {
+                return self.scratch_temp(size);
+            }
             None => {
                 self.temps.stack += size.next_multiple_of(8);
                 self.b.slot(size, align, what)

@@ -6,9 +6,8 @@
 
 use super::{Lower, Place};
 use crate::artifact::{MapId, Stored};
-use crate::ir::{BinOp, Cond, FuncBuilder, FuncId, FuncKind, Helper, Mem, Value};
+use crate::ir::{BinOp, Cond, FuncBuilder, FuncKind, Helper, Mem, Value};
 use crate::typed::{Expr, ScriptMapId};
-use crate::types::Types;
 
 /// More rounds than there can be CPUs (`CONFIG_NR_CPUS`).
 const ROUNDS: i64 = 1 << 16;
@@ -33,18 +32,25 @@ const SECOND: u32 = 16;
 impl Lower<'_> {
     /// The value of an aggregation over all CPUs.
     pub(super) fn total(&mut self, map: ScriptMapId, key: Option<&Expr>) -> Value {
+        let key = self.key(map, key);
+        self.total_at(map, key)
+    }
+
+    /// The same for the address of a key.
+    pub(super) fn total_at(&mut self, map: ScriptMapId, key: Value) -> Value {
         let id = self.plans.of_script(map);
         let Some(stored) = self.plans.map(id).script.as_ref().map(|s| s.value.clone()) else {
             return self.b.iconst(0);
         };
         match stored {
-            Stored::Plain(_) => self.read_entry(map, key, Types::U64),
+            // No aggregation, and not asked for.
+            Stored::Plain(_) => self.b.iconst(0),
             Stored::Count | Stored::Sum { .. } => {
-                let state = self.visit_cpus(map, key, Visit::Add(1));
+                let state = self.visit_cpus_at(map, key, Visit::Add(1));
                 self.load(state.at(FIRST, 8), Mem::U64)
             }
             Stored::Avg { signed } | Stored::Stats { signed } => {
-                let state = self.visit_cpus(map, key, Visit::Add(2));
+                let state = self.visit_cpus_at(map, key, Visit::Add(2));
                 let total = self.load(state.at(FIRST, 8), Mem::U64);
                 let count = self.load(state.at(SECOND, 8), Mem::U64);
                 // Without entries: 0 / 0, which eBPF defines as 0.
@@ -58,8 +64,8 @@ impl Lower<'_> {
         }
     }
 
-    fn best(&mut self, map: ScriptMapId, key: Option<&Expr>, better: Cond) -> Value {
-        let state = self.visit_cpus(map, key, Visit::Best(better));
+    fn best(&mut self, map: ScriptMapId, key: Value, better: Cond) -> Value {
+        let state = self.visit_cpus_at(map, key, Visit::Best(better));
         self.load(state.at(FIRST, 8), Mem::U64)
     }
 
@@ -71,6 +77,11 @@ impl Lower<'_> {
         visit: Visit,
     ) -> Place {
         let key = self.key(map, key);
+        self.visit_cpus_at(map, key, visit)
+    }
+
+    /// The same for the address of a key.
+    fn visit_cpus_at(&mut self, map: ScriptMapId, key: Value, visit: Visit) -> Place {
         let func = self.plans.visitor(self.plans.of_script(map), visit);
         let state = self.temp(STATE, 8, "the sum over all CPUs");
         self.store(state.at(KEY, 8), Mem::U64, key);
@@ -152,31 +163,4 @@ pub(super) fn less(signed: bool) -> Cond {
 /// The comparison that the new maximum fulfils.
 pub(super) fn greater(signed: bool) -> Cond {
     if signed { Cond::SGt } else { Cond::UGt }
-}
-
-/// The subprograms of a script, in order of first use.
-#[derive(Debug, Default)]
-pub(super) struct Visitors(Vec<(MapId, Visit)>);
-
-impl Visitors {
-    /// The position of a subprogram, which is made when it is new.
-    pub(super) fn find(&mut self, map: MapId, visit: Visit) -> usize {
-        match self.0.iter().position(|&known| known == (map, visit)) {
-            Some(at) => at,
-            None => {
-                self.0.push((map, visit));
-                self.0.len() - 1
-            }
-        }
-    }
-
-    /// All of them.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (MapId, Visit)> {
-        self.0.iter().copied()
-    }
-}
-
-/// Subprograms stand behind the programs in the module.
-pub(super) fn func_id(programs: usize, at: usize) -> FuncId {
-    FuncId((programs + at) as u32)
 }

@@ -3,7 +3,7 @@
 //! In: an expression. Out: its direct parts, or answers to questions about all of its parts.
 
 use crate::builtins::Lowering;
-use crate::typed::{Expr, ExprKind, Extra, Probe, ScriptMapId, Stmt, StmtKind, VarId};
+use crate::typed::{Expr, ExprKind, Extra, Loop, Probe, ScriptMapId, Stmt, StmtKind, VarId};
 
 /// Calls `f` with each direct part of an expression, in the order of evaluation.
 pub(crate) fn each_part<'e>(expr: &'e Expr, mut f: impl FnMut(&'e Expr)) {
@@ -63,6 +63,18 @@ fn each_in_stmts<'e>(stmts: &'e [Stmt], f: &mut impl FnMut(&'e Expr)) {
                 each_in_stmts(otherwise, f);
             }
             StmtKind::Return(value) => value.iter().for_each(&mut *f),
+            StmtKind::Loop(kind, body) => {
+                match kind {
+                    Loop::While(cond) => f(cond),
+                    Loop::Range(_, from, to) => {
+                        f(from);
+                        f(to);
+                    }
+                    Loop::Entries(..) => {}
+                }
+                each_in_stmts(body, f);
+            }
+            StmtKind::Break | StmtKind::Continue => {}
         }
     }
 }

@@ -55,7 +55,8 @@ fn part(r: &mut Resolver<'_>, point: &ast::AttachPoint, start: usize, end: usize
 fn option(r: &mut Resolver<'_>, name: &str, span: Span) -> Option<String> {
     let known = r.options.iter().rev().find(|(n, _)| n == name);
     let Some((_, value)) = known else {
-        let message = format!("this probe needs the option `{name}`, which the script does not have");
+        let message =
+            format!("this probe needs the option `{name}`, which the script does not have");
         let help = format!("make it one: `getopt(\"{name}\", \"*\")`");
         r.error(Diagnostic::error(codes::BAD_PROBE, span, message).help(help));
         return None;
