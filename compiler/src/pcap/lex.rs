@@ -66,7 +66,7 @@ const OPERATORS: &[&str] = &[
 ];
 
 /// No address is longer in text.
-const LONGEST_ADDRESS: usize = 64;
+const LONGEST_ADDRESS: usize = 45;
 
 /// All tokens of a text.
 pub(super) fn lex(text: &str, place: Place) -> Result<Vec<Token>, Diagnostic> {
@@ -142,6 +142,9 @@ fn word(rest: &str) -> &str {
 /// A MAC or IPv6 address, if it is no shorter than the word there.
 fn address(rest: &str, word: usize) -> Option<(Tok, usize)> {
     let inside = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.' | '-');
+    if !rest.starts_with(|c: char| c.is_ascii_hexdigit()) && !rest.starts_with("::") {
+        return None;
+    }
     let run = rest.find(|c| !inside(c)).unwrap_or(rest.len());
     let run = &rest[..run.min(LONGEST_ADDRESS)];
     // Everything before the end is ASCII.
@@ -155,6 +158,9 @@ fn address(rest: &str, word: usize) -> Option<(Tok, usize)> {
 
 /// `a:b:c:d:e:f`, the same with dots or dashes, `aabb.ccdd.eeff`, `aabbccddeeff`.
 fn mac(text: &str) -> Option<[u8; 6]> {
+    if !(11..=17).contains(&text.len()) {
+        return None;
+    }
     let mut bytes = [0; 6];
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());

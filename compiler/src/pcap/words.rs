@@ -86,7 +86,8 @@ pub(super) enum Word {
     Mask,
     Port,
     PortRange,
-    ProtoWord,
+    /// `proto`
+    Protocol,
     ProtoChain,
     Gateway,
     Less,
@@ -169,7 +170,7 @@ pub(super) const WORDS: &[(&str, Word)] = &[
     ("mask", Word::Mask),
     ("port", Word::Port),
     ("portrange", Word::PortRange),
-    ("proto", Word::ProtoWord),
+    ("proto", Word::Protocol),
     ("protochain", Word::ProtoChain),
     ("gateway", Word::Gateway),
     ("type", Word::Foreign(Foreign::Wlan)),

@@ -32,7 +32,7 @@ fn compare(
         ours::parse(ours).unwrap_or_else(|error| panic!("libpcap takes {ours:?}\n{error}"));
     let mut compiled = Compiled::new(&filter, link);
     if bytecode {
-        compiled = compiled.as_bytecode();
+        compiled = compiled.into_bytecode();
     }
     for (packet, expected) in packets.iter().zip(&expected) {
         let found = compiled.matches(packet);

@@ -51,7 +51,7 @@ impl Compiled {
     }
 
     /// As optimised bytecode from now on.
-    pub(crate) fn as_bytecode(mut self) -> Compiled {
+    pub(crate) fn into_bytecode(mut self) -> Compiled {
         pipeline::optimise(&mut self.module).expect("passes keep the IR valid");
         let codes = bpf::emit_module(&self.module);
         self.bytecode = Some(codes.expect("the filter fits into a program"));

@@ -3,14 +3,17 @@
 //! In: qualifiers, an identifier as written, a [`Names`]. Out: an [`Address`], or what is wrong with the combination. Where in the packet the
 //! address is looked for is not decided here.
 
+mod port;
+mod proto;
+
 use std::net::{IpAddr, Ipv6Addr};
 
 use nettrace_grammar::diag::Diagnostic;
 use nettrace_grammar::{Span, codes};
 
 use super::ast::{Dir, Form, Id, IdKind, Quals};
-use super::names::{ETHER_PROTOCOLS, Names, OSI_PROTOCOLS, Transport};
-use super::words::{Proto, WORDS, Word};
+use super::names::{Names, Transport};
+use super::words::Proto;
 
 type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 
@@ -125,8 +128,6 @@ impl Resolver<'_> {
             _ => diag.help(format!("join two tests: `{} and {and} …`", proto.word())),
         }))
     }
-
-    // ---- addresses ----------------------------------------------------------------------------------------------------
 
     fn host(&self) -> Result<Address> {
         match (self.quals.proto, &self.id.form) {
@@ -382,245 +383,5 @@ impl Resolver<'_> {
             );
         }
         Ok(Address::Gateway { within, mac, hosts })
-    }
-
-    // ---- ports --------------------------------------------------------------------------------------------------------
-
-    fn transport(&self) -> Result<Option<Transport>> {
-        match self.quals.proto {
-            None => Ok(None),
-            Some(Proto::Tcp) => Ok(Some(Transport::Tcp)),
-            Some(Proto::Udp) => Ok(Some(Transport::Udp)),
-            Some(Proto::Sctp) => Ok(Some(Transport::Sctp)),
-            Some(proto) => {
-                let message = match proto {
-                    Proto::Link => "the link layer has no ports".to_string(),
-                    _ => format!(
-                        "`{}` has no ports, only tcp, udp and sctp have",
-                        proto.word()
-                    ),
-                };
-                self.misqualified(proto, message)
-            }
-        }
-    }
-
-    fn ports(&self, over: Option<Transport>, low: u16, high: u16) -> Address {
-        Address::Ports {
-            over,
-            dir: self.dir(),
-            low: low.min(high),
-            high: low.max(high),
-        }
-    }
-
-    fn port(&self) -> Result<Address> {
-        let over = self.transport()?;
-        match &self.id.form {
-            Form::Number(number) => {
-                let port = self.port_number(*number)?;
-                Ok(self.ports(over, port, port))
-            }
-            Form::Name(name) => {
-                let found = self.service(name, over)?;
-                let Some(found) = found else {
-                    let diag = wrong(self.id.span, format!("no service named `{name}` is known"));
-                    let help = match name.contains('-')
-                        && name.starts_with(|c: char| c.is_ascii_digit())
-                    {
-                        true => "for several ports write `portrange`",
-                        false => "write the port's number",
-                    };
-                    return Err(Box::new(diag.help(help)));
-                };
-                let mut all: Vec<Address> = found
-                    .into_iter()
-                    .map(|(over, port)| self.ports(over, port, port))
-                    .collect();
-                Ok(match all.len() {
-                    1 => all.remove(0),
-                    _ => Address::Any(all),
-                })
-            }
-            _ => self.error(
-                "an address is no port",
-                "expected a number or a service's name",
-            ),
-        }
-    }
-
-    fn port_number(&self, number: u32) -> Result<u16> {
-        match u16::try_from(number) {
-            Ok(port) => Ok(port),
-            Err(_) => self.error(
-                format!("there is no port {number}"),
-                "expected at most 65535",
-            ),
-        }
-    }
-
-    /// The ports of a service, each with the only protocol it is for. `None` when the name is unknown.
-    fn service(
-        &self,
-        name: &str,
-        over: Option<Transport>,
-    ) -> Result<Option<Vec<(Option<Transport>, u16)>>> {
-        let found = self.names.service(name);
-        if found.is_empty() {
-            return Ok(None);
-        }
-        if let Some(over) = over {
-            let port = found.iter().find(|(_, transport)| *transport == over);
-            let Some((port, _)) = port else {
-                let has: Vec<&str> = found.iter().map(|(_, t)| t.word()).collect();
-                let message = format!("`{name}` is a service over {}", has.join(" and "));
-                let diag = wrong(self.id.span, message);
-                return Err(Box::new(diag.label(format!("not over {}", over.word()))));
-            };
-            return Ok(Some(vec![(Some(over), *port)]));
-        }
-        Ok(Some(match found.as_slice() {
-            [(port, only)] => vec![(Some(*only), *port)],
-            // The same number everywhere: then the name means the number.
-            [(port, _), rest @ ..] if rest.iter().all(|(other, _)| other == port) => {
-                vec![(None, *port)]
-            }
-            all => all
-                .iter()
-                .map(|(port, only)| (Some(*only), *port))
-                .collect(),
-        }))
-    }
-
-    fn port_range(&self) -> Result<Address> {
-        let over = self.transport()?;
-        let expected = "expected two ports with a dash, such as 6000-6008";
-        match &self.id.form {
-            Form::Number(number) => {
-                let port = self.port_number(*number)?;
-                Ok(self.ports(over, port, port))
-            }
-            Form::Name(name) => {
-                for (at, _) in name.match_indices('-') {
-                    let (first, last) = (&name[..at], &name[at + 1..]);
-                    let low = self.bound(first, over)?;
-                    let high = self.bound(last, over)?;
-                    if let (Some((low_over, low)), Some((high_over, high))) = (low, high) {
-                        let same = if low_over == high_over {
-                            low_over
-                        } else {
-                            None
-                        };
-                        return Ok(self.ports(over.or(same), low, high));
-                    }
-                }
-                match self.bound(name, over)? {
-                    Some((only, port)) => Ok(self.ports(over.or(only), port, port)),
-                    None => self.error(format!("`{name}` is no range of ports"), expected),
-                }
-            }
-            _ => self.error("an address is no range of ports", expected),
-        }
-    }
-
-    /// One end of a range: a number or a service with one port.
-    fn bound(
-        &self,
-        text: &str,
-        over: Option<Transport>,
-    ) -> Result<Option<(Option<Transport>, u16)>> {
-        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            let number = text.parse().unwrap_or(u32::MAX);
-            return Ok(Some((over, self.port_number(number)?)));
-        }
-        let found = self.service(text, over)?;
-        Ok(found.and_then(|all| all.first().copied()))
-    }
-
-    // ---- protocols ----------------------------------------------------------------------------------------------------
-
-    fn proto(&self) -> Result<Address> {
-        match self.quals.proto {
-            None => Ok(Address::IpProto(IpVersion::Both, self.ip_proto()?)),
-            Some(Proto::Ip) => Ok(Address::IpProto(IpVersion::V4, self.ip_proto()?)),
-            Some(Proto::Ip6) => Ok(Address::IpProto(IpVersion::V6, self.ip_proto()?)),
-            Some(Proto::Link) => {
-                let number = self.proto_number("ether type", ETHER_PROTOCOLS, 0xffff)?;
-                Ok(Address::EtherProto(number))
-            }
-            Some(Proto::Iso) => {
-                let number = self.proto_number("OSI protocol", OSI_PROTOCOLS, 0xff)?;
-                Ok(Address::OsiProto(number))
-            }
-            Some(Proto::Isis) => Ok(Address::IsisPdu(self.proto_number(
-                "type of PDU",
-                &[],
-                0xff,
-            )?)),
-            Some(proto) => self.misqualified(
-                proto,
-                format!("`{}` says of no protocol that it carries it", proto.word()),
-            ),
-        }
-    }
-
-    fn proto_chain(&self) -> Result<Address> {
-        let version = match self.quals.proto {
-            None => IpVersion::Both,
-            Some(Proto::Ip) => IpVersion::V4,
-            Some(Proto::Ip6) => IpVersion::V6,
-            Some(proto) => {
-                let message = format!(
-                    "`{}` has no chain of headers, only ip and ip6 have",
-                    proto.word()
-                );
-                return self.misqualified(proto, message);
-            }
-        };
-        Ok(Address::ProtoChain(version, self.ip_proto()?))
-    }
-
-    fn ip_proto(&self) -> Result<u32> {
-        match &self.id.form {
-            Form::Name(name) => match self.names.proto(name) {
-                Some(number) => Ok(number.into()),
-                None => {
-                    let help = match WORDS
-                        .iter()
-                        .any(|(word, w)| word == name && matches!(w, Word::Proto(_)))
-                    {
-                        true => "for a protocol of the link layer write `ether proto`",
-                        false => "write the protocol's number",
-                    };
-                    self.unknown("IP protocol", name, help)
-                }
-            },
-            _ => self.proto_number("IP protocol", &[], 0xff),
-        }
-    }
-
-    fn proto_number(&self, what: &str, names: &[(&str, u32)], largest: u32) -> Result<u32> {
-        match &self.id.form {
-            Form::Number(number) if *number <= largest => Ok(*number),
-            Form::Number(number) => self.error(
-                format!("there is no {what} {number}"),
-                &format!("expected at most {largest}"),
-            ),
-            Form::Name(name) => match names.iter().find(|(known, _)| known == name) {
-                Some((_, number)) => Ok(*number),
-                None => {
-                    let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-                    let help = match known.is_empty() {
-                        true => "write its number".to_string(),
-                        false => format!("write its number, or one of {}", known.join(" ")),
-                    };
-                    self.unknown(what, name, &help)
-                }
-            },
-            _ => self.error(
-                format!("an address is no {what}"),
-                "expected a number or a name",
-            ),
-        }
     }
 }
