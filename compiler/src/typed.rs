@@ -11,6 +11,8 @@
 //!   `USym`; all others are scalars (64-bit values).
 //! * Variables have one type for the whole script and exist once per probe; all start as zero.
 
+use std::rc::Rc;
+
 use nettrace_grammar::Span;
 
 use crate::artifact::{Piece, Settings, Target};
@@ -18,6 +20,7 @@ use crate::builtins::Builtin;
 use crate::define_id;
 use crate::index::IndexVec;
 use crate::ir::{BinOp, Cond};
+use crate::pcap::Filter;
 use crate::probes::ProbeKind;
 use crate::types::{Ty, Types};
 
@@ -309,6 +312,8 @@ pub enum Extra {
     Text(String),
     /// A constant number: the length of `buf`, the clock of `nsecs`.
     Number(u32),
+    /// A packet filter.
+    Filter(Rc<Filter>),
     /// An aggregation; only until the assignment around it becomes [`StmtKind::Aggregate`].
     Aggregate(Aggregate),
 }

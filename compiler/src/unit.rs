@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use crate::macros::MATCHES;
 use nettrace_grammar::ast::{self, Expr, ExprKind, Macro};
 use nettrace_grammar::{Diagnostic, FileId, SourceMap, Span, codes, parse, visit};
 
@@ -181,6 +182,10 @@ impl Reader<'_> {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         self.words
             .extend(words.filter(|w| !w.is_empty()).map(str::to_string));
+        // The operator's macro has a name that is not written.
+        if text.contains('~') {
+            self.words.insert(MATCHES.to_string());
+        }
     }
 
     fn imports(&mut self, imports: &[ast::Import], from: &str) {

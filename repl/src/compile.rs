@@ -26,6 +26,7 @@ pub(crate) fn options(options: &CompileOptions, script: &Script, words: &Words) 
     let defaults = defaults.map(|o| (o.name.clone(), o.default.clone()));
     Options {
         params: words.params.clone(),
+        param_spans: words.spans.clone(),
         options: defaults.chain(words.options.iter().cloned()).collect(),
         missing_probes: options.missing_probes.map(|mode| match mode {
             cli::MissingProbes::Error => MissingProbes::Error,

@@ -76,7 +76,7 @@ fn trace(args: &TraceArgs) -> Result<Exit, Exit> {
     if args.list {
         return list(args, reporter);
     }
-    let (script, params) = match (&args.program, &args.file) {
+    let (mut script, params) = match (&args.program, &args.file) {
         (Some(program), first) => {
             // With -e every word is a parameter.
             let params: Vec<String> = first.iter().chain(&args.params).cloned().collect();
@@ -99,7 +99,7 @@ fn trace(args: &TraceArgs) -> Result<Exit, Exit> {
             return Err(Exit::Mistake);
         }
     };
-    let Some(words) = words(&script, &params, &|_| None, reporter)? else {
+    let Some(words) = words(&mut script, &params, &|_| None, reporter)? else {
         return Ok(Exit::Done);
     };
     match args.emit {
@@ -110,12 +110,12 @@ fn trace(args: &TraceArgs) -> Result<Exit, Exit> {
 
 /// What the words behind a script say; `None` when they asked for its help, which has been printed.
 fn words(
-    script: &Script,
+    script: &mut Script,
     params: &[String],
     own: options::Own<'_>,
     reporter: Reporter,
 ) -> Result<Option<Words>, Exit> {
-    let words = options::read(params, &script.unit.options, own).map_err(|diag| {
+    let mut words = options::read(params, &script.unit.options, own).map_err(|diag| {
         reporter.host(*diag);
         Exit::Mistake
     })?;
@@ -124,6 +124,15 @@ fn words(
         print(&options::help(&file.name, &file.text, &script.unit.options))?;
         return Ok(None);
     }
+    // A filter may be written without quotes.
+    let text = &script.sources.file(script.file).text;
+    if text.contains("$1") && !text.contains("$2") && !text.contains("$#") {
+        words.params = match words.params.is_empty() {
+            true => Vec::new(),
+            false => vec![words.params.join(" ")],
+        };
+    }
+    words.add_to(&mut script.sources);
     Ok(Some(words))
 }
 
@@ -131,7 +140,7 @@ fn words(
 fn run_what(args: &RunArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args.compile.color);
     let path = Path::new(&args.what);
-    let script = match script::read_file(path) {
+    let mut script = match script::read_file(path) {
         Ok(bytes) if bytes.starts_with(OBJECT) => {
             return run_object(&bytes, &args.compile, &args.run, reporter);
         }
@@ -144,7 +153,7 @@ fn run_what(args: &RunArgs) -> Result<Exit, Exit> {
             }
         },
     };
-    let Some(words) = words(&script, &args.params, &cli::own_option, reporter)? else {
+    let Some(words) = words(&mut script, &args.params, &cli::own_option, reporter)? else {
         return Ok(Exit::Done);
     };
     if words.own.is_empty() {
@@ -230,13 +239,13 @@ fn run_script(
 
 fn build(args: &BuildArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args.compile.color);
-    let script = match (&args.program, &args.file) {
+    let mut script = match (&args.program, &args.file) {
         (Some(program), _) => Script::inline(program),
         (None, Some(path)) => read(path, reporter)?,
         (None, None) => return Err(Exit::Mistake),
     };
     let kernel = described(&args.compile, reporter)?;
-    let Some(words) = words(&script, &args.params, &|_| None, reporter)? else {
+    let Some(words) = words(&mut script, &args.params, &|_| None, reporter)? else {
         return Ok(Exit::Done);
     };
     let options = compile::options(&args.compile, &script, &words);

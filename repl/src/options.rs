@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 
 use nettrace_compiler::kernel::similar;
 use nettrace_compiler::unit::{OptionValue, ScriptOption};
-use nettrace_grammar::{Diagnostic, codes};
+use nettrace_grammar::{Diagnostic, SourceMap, Span, codes};
 
 /// What the words say.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Words {
     /// `$1`, `$2`, …
     pub(crate) params: Vec<String>,
+    /// Where they stand in the sources.
+    pub(crate) spans: Vec<Span>,
     /// The script's own options.
     pub(crate) options: Vec<(String, OptionValue)>,
     /// Options of nettrace, with their values, as they were written.
@@ -59,6 +61,26 @@ pub(crate) fn read(
         }
     }
     Ok(out)
+}
+
+impl Words {
+    /// Makes the parameters a text of the sources, so that messages can point into them.
+    pub(crate) fn add_to(&mut self, sources: &mut SourceMap) {
+        if self.params.is_empty() {
+            return;
+        }
+        let file = sources.add("command line", self.params.join(" "));
+        let mut lo = sources.file(file).base;
+        self.spans = self
+            .params
+            .iter()
+            .map(|param| {
+                let span = Span::new(lo, lo + param.len() as u32);
+                lo = span.hi + 1;
+                span
+            })
+            .collect();
+    }
 }
 
 /// Name and value of `--name=value`.

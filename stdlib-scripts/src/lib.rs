@@ -37,6 +37,7 @@ files! {
     "byteorder"
     "conntrack"
     "device"
+    "filter"
     "flow"
     "packet"
     "track"

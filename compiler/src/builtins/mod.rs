@@ -11,6 +11,7 @@ use crate::typed;
 
 mod comptime;
 mod context;
+mod filter;
 mod flow;
 mod known;
 mod maps;
@@ -84,6 +85,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Memory, strings and addresses", memory::ROWS),
     ("Network", network::ROWS),
     ("Flows and meanings", flow::ROWS),
+    ("Packet filters", filter::ROWS),
     ("Output", output::ROWS),
     ("Maps and aggregations", maps::ROWS),
     ("Options and questions about the kernel", comptime::ROWS),

@@ -156,6 +156,21 @@ impl Checker<'_> {
         Some(given.unwrap_or_default().into_bytes())
     }
 
+    /// The text of a packet filter and where it stands; a parameter that was not given is an empty filter.
+    pub(crate) fn filter_text(&mut self, e: &ast::Expr) -> Option<(String, Span)> {
+        if let ast::ExprKind::Positional(n) = e.kind {
+            let at = (n as usize).checked_sub(1);
+            let text = at.and_then(|at| self.params.get(at)).cloned();
+            let span = at.and_then(|at| self.param_spans.get(at)).copied();
+            return Some((text.unwrap_or_default(), span.unwrap_or(e.span)));
+        }
+        let text = self.literal_text(e, "a packet filter")?;
+        // Between the quotes.
+        let inside = Span::new(e.span.lo + 1, e.span.hi.saturating_sub(1));
+        let written = inside.hi - inside.lo == text.len() as u32;
+        Some((text, if written { inside } else { e.span }))
+    }
+
     fn missing_param(&mut self, n: u32, span: Span) {
         let message = format!("the parameter `${n}` was not given; it is 0");
         let help = "parameters follow the script on the command line";

@@ -54,6 +54,8 @@ use state::{MapTable, Stored, VarState};
 pub struct Options {
     /// Positional parameters: `$1` is the first.
     pub params: Vec<String>,
+    /// Where they stand, if they are a text of the sources.
+    pub param_spans: Vec<Span>,
     /// The script's own options by name without dashes; of several of one name the last counts. The defaults of those that attach points
     /// name must be among them.
     pub options: Vec<(String, OptionValue)>,
@@ -79,6 +81,7 @@ pub struct Checker<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) limits: Limits,
     params: &'a [String],
+    param_spans: &'a [Span],
     options: &'a [(String, OptionValue)],
     group: &'a Group,
     maps: &'a mut MapTable,
@@ -89,8 +92,8 @@ pub struct Checker<'a> {
     scopes: Vec<HashMap<String, VarId>>,
     /// Loops around what is checked.
     loops: u32,
-    /// The uses of macros that what is checked stands for, outermost first.
-    expansions: Vec<ast::Ident>,
+    /// The uses of macros that what is checked stands for, outermost first, with the bodies of the macros.
+    expansions: Vec<(ast::Ident, Span)>,
     sink: &'a mut Sink,
     /// Messages count; types are settled.
     last_pass: bool,
@@ -273,6 +276,7 @@ impl Context<'_> {
             settings: &self.config.settings,
             limits: self.config.limits,
             params: &self.options.params,
+            param_spans: &self.options.param_spans,
             options: &self.options.options,
             group: &body.group,
             maps: &mut state.maps,
@@ -326,7 +330,10 @@ impl Checker<'_> {
     /// Names the uses of the macros in which a mistake lies, innermost first.
     fn with_uses(&self, mut diag: Diagnostic) -> Diagnostic {
         let at = diag.primary_span().unwrap_or_default();
-        for name in self.expansions.iter().rev() {
+        // What lies in an argument is a mistake of the user's own text.
+        let inside = |(_, body): &&(ast::Ident, Span)| body.lo <= at.lo && at.hi <= body.hi;
+        let uses = self.expansions.iter().rev().skip_while(|e| !inside(e));
+        for (name, _) in uses {
             if name.span != at {
                 diag = diag.also(
                     name.span,
@@ -340,7 +347,8 @@ impl Checker<'_> {
     /// Checks a block that may stand for a use of a macro.
     fn in_expansion<R>(&mut self, block: &ast::ValueBlock, f: impl FnOnce(&mut Self) -> R) -> R {
         let depth = self.expansions.len();
-        self.expansions.extend(block.expands.clone());
+        let name = block.expands.clone();
+        self.expansions.extend(name.map(|name| (name, block.span)));
         let result = f(self);
         self.expansions.truncate(depth);
         result

@@ -260,6 +260,7 @@ impl Printer<'_> {
             }
             Extra::Text(text) => parts.push(format!("{text:?}")),
             Extra::Number(n) => parts.push(format!("#{n}")),
+            Extra::Filter(_) => parts.push("filter".to_string()),
             Extra::Aggregate(kind) => parts.push(aggregate(*kind)),
         }
         parts.extend(call.args.iter().map(|a| self.expr(a)));

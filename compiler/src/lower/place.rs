@@ -91,6 +91,11 @@ impl Place {
         }
     }
 
+    /// Its bytes.
+    pub(crate) fn room(self) -> u32 {
+        self.room
+    }
+
     /// The same place with another rule for spare bytes.
     pub(crate) fn filled(self, fill: Fill) -> Place {
         Place { fill, ..self }

@@ -124,6 +124,28 @@ impl Lower<'_> {
         self.b.read_var(result)
     }
 
+    /// A number that is computed in two ways, chosen by a condition.
+    pub(crate) fn choose_value(
+        &mut self,
+        condition: Value,
+        compute: &mut dyn FnMut(&mut Self, bool) -> Value,
+    ) -> Value {
+        let result = self.b.declare_var();
+        let (yes, no) = (self.b.create_block(), self.b.create_block());
+        let join = self.b.create_block();
+        self.b.branch(condition, yes, no);
+        for (block, holds) in [(yes, true), (no, false)] {
+            self.arm(block, |lower| {
+                let value = compute(lower, holds);
+                lower.b.write_var(result, value);
+                lower.b.jump(join);
+            });
+        }
+        self.b.seal_block(join);
+        self.b.switch_to(join);
+        self.b.read_var(result)
+    }
+
     /// Reads the strings of an array of pointers until one is null; how many there were.
     pub(crate) fn read_strings(&mut self, array: &Expr, to: &[Place]) -> Value {
         let count = self.b.declare_var();

@@ -18,6 +18,9 @@ use body::Body;
 /// Expressions and statements that the macros of one script may grow to.
 const MAX_NODES: usize = 500_000;
 
+/// The macro behind the operator `~`.
+pub(crate) const MATCHES: &str = "matches";
+
 /// Marks the end of a variable's name where a macro's own number follows. No script can write it.
 const OWN: char = '#';
 
@@ -154,6 +157,16 @@ impl<'a> Expander<'a> {
             ExprKind::Call { name, args } => {
                 args.iter_mut().for_each(|arg| self.expr(arg));
                 let (name, args) = (name.clone(), std::mem::take(args));
+                self.call(e, name, args);
+            }
+            // `a ~ b` is a macro of the library.
+            ExprKind::Binary(ast::BinaryOp::Match, a, b) => {
+                let mut args = vec![(**a).clone(), (**b).clone()];
+                args.iter_mut().for_each(|arg| self.expr(arg));
+                let name = ast::Ident {
+                    name: MATCHES.to_string(),
+                    span: e.span,
+                };
                 self.call(e, name, args);
             }
             ExprKind::Block(block) => {
