@@ -62,10 +62,13 @@ fn end(out: &mut Vec<u8>, address: IpAddr, port: u16) {
     }
 }
 
-/// The names of the bits that are set; bits without a name as one number at the end; `0` when none is set.
+/// The names of the bits that are set; bits without a name as one number at the end; `0` when none is set and names are separated.
 pub(super) fn write_flags(out: &mut Vec<u8>, bits: u64, names: &[(u64, String)], separator: &str) {
     if bits == 0 {
-        out.push(b'0');
+        // Letters in a row say enough by not being there.
+        if !separator.is_empty() {
+            out.push(b'0');
+        }
         return;
     }
     let mut rest = bits;
