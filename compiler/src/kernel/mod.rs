@@ -12,6 +12,7 @@ pub mod tracepoint;
 
 use std::rc::Rc;
 
+use crate::pcap::{BuiltIn, Names};
 use nettrace_grammar::Diagnostic;
 
 /// A type of the kernel: an id inside one BTF section. Ids of vmlinux have `module` 0; a split BTF section has ids of
@@ -312,6 +313,11 @@ pub trait Kernel {
 
     /// The BTF id in vmlinux of a kernel function that programs may call (a kfunc).
     fn kfunc(&self, name: &str) -> Option<u32>;
+
+    /// What packet filters ask about names; without a machine, what is the same on all of them.
+    fn names(&self) -> &dyn Names {
+        &BuiltIn
+    }
 
     /// Names that resemble a misspelt one, best first, at most five: for error messages only.
     fn similar(&self, what: Similar, name: &str) -> Vec<String>;

@@ -21,6 +21,20 @@ pub(super) enum Expr {
     Chain(Box<Expr>, Vec<(Join, Expr)>),
 }
 
+impl Expr {
+    /// Calls back with all primitives in source order.
+    pub(super) fn each(&self, f: &mut dyn FnMut(&Primitive)) {
+        match self {
+            Expr::Primitive(primitive) => f(primitive),
+            Expr::Not(inner) => inner.each(f),
+            Expr::Chain(first, rest) => {
+                first.each(f);
+                rest.iter().for_each(|(_, next)| next.each(f));
+            }
+        }
+    }
+}
+
 /// What stands between two tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Join {

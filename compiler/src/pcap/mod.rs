@@ -31,6 +31,7 @@ pub use lower::{Packet, VlanTag, lower};
 pub use names::{BuiltIn, Names, Transport};
 pub use plan::Meaningless;
 
+use ast::Kind;
 use lex::Place;
 use plan::Plan;
 
@@ -51,6 +52,18 @@ pub enum LinkLayer {
 pub struct Filter {
     ethernet: Plan,
     raw: Plan,
+    asks: Vec<(Span, Beside)>,
+}
+
+/// What a filter asks about a packet that its bytes do not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// `inbound`, `outbound`: [`Packet::outgoing`]
+    Direction,
+    /// `ifindex`: [`Packet::ifindex`]
+    Ifindex,
+    /// `ifname`, `on`: [`Packet::ifname_is`]
+    Ifname,
 }
 
 impl Filter {
@@ -65,6 +78,11 @@ impl Filter {
     /// anywhere is an error.
     pub fn meaningless(&self, link: LinkLayer) -> &[Meaningless] {
         &self.plan(link).meaningless
+    }
+
+    /// What the filter asks beside the packet's bytes, and where in its text: for a source that cannot tell all of it, and has to say so.
+    pub fn asks(&self) -> &[(Span, Beside)] {
+        &self.asks
     }
 }
 
@@ -91,7 +109,17 @@ pub fn parse_with(text: &str, base: Span, names: &dyn Names) -> Result<Filter, V
     let tokens = lex::lex(text, place).map_err(|diag| vec![diag])?;
     let end = place.span(text.len()..text.len());
     let tree = parse::parse(&tokens, end, names).map_err(|diag| vec![*diag])?;
+    let mut asks = Vec::new();
+    if let Some(tree) = &tree {
+        tree.each(&mut |primitive| match primitive.kind {
+            Kind::Direction(_) => asks.push((primitive.span, Beside::Direction)),
+            Kind::Ifindex(_) => asks.push((primitive.span, Beside::Ifindex)),
+            Kind::Ifname(_) => asks.push((primitive.span, Beside::Ifname)),
+            _ => {}
+        });
+    }
     let filter = Filter {
+        asks,
         ethernet: plan::plan(tree.as_ref(), LinkLayer::Ethernet),
         raw: plan::plan(tree.as_ref(), LinkLayer::Raw),
     };

@@ -8,6 +8,7 @@
 
 mod attaching;
 mod btf;
+mod databases;
 mod described;
 mod functions;
 mod modules;
@@ -23,6 +24,7 @@ use nettrace_compiler::kernel::{
     Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Taker, Traceable,
     Tracepoint, TypeKind, glob, similar,
 };
+use nettrace_compiler::pcap::Names;
 use nettrace_compiler::types::members;
 use nettrace_grammar::Diagnostic;
 
@@ -40,6 +42,7 @@ const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe";
 pub struct LiveKernel {
     types: BtfTypes,
     functions: Functions,
+    databases: databases::Databases,
 }
 
 impl LiveKernel {
@@ -51,6 +54,7 @@ impl LiveKernel {
         Ok(LiveKernel {
             types: BtfTypes::new(btf::running()?, Box::new(modules::Loaded)),
             functions: Functions::default(),
+            databases: databases::Databases::default(),
         })
     }
 
@@ -62,6 +66,7 @@ impl LiveKernel {
         Ok(LiveKernel {
             types: BtfTypes::new(btf::from_file(vmlinux)?, Box::new(NoModules)),
             functions: Functions::default(),
+            databases: databases::Databases::default(),
         })
     }
 
@@ -255,6 +260,10 @@ impl Kernel for LiveKernel {
             .iter()
             .map(|place| place.address)
             .collect()
+    }
+
+    fn names(&self) -> &dyn Names {
+        &self.databases
     }
 
     fn has(&self, feature: Feature) -> bool {

@@ -194,8 +194,12 @@ impl Lower<'_> {
             Test::IfEntered(n, inside, outside) => {
                 self.if_entered(*n, inside, outside, known, yes, no)
             }
-            Test::Outgoing => {
+            Test::Direction(outgoing) => {
                 let value = self.packet.outgoing(self.b);
+                let value = value.map(|value| match outgoing {
+                    true => value,
+                    false => self.b.compare_imm(Cond::Eq, value, 0),
+                });
                 self.known_beside(value, yes, no);
                 same
             }

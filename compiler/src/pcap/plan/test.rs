@@ -108,8 +108,8 @@ pub(in crate::pcap) enum Test {
     CarriesEthernet(usize),
     /// One test if the n-th `geneve` has matched, another if not.
     IfEntered(usize, Box<Test>, Box<Test>),
-    /// The packet is on its way out.
-    Outgoing,
+    /// The packet is on its way out, or, when false, was received.
+    Direction(bool),
     Ifindex(u32),
     Ifname(String),
 }

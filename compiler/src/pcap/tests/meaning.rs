@@ -137,7 +137,7 @@ fn vlan_tags_beside_the_packet() {
 #[test]
 fn what_the_kernel_knows() {
     let beside = Beside {
-        outgoing: true,
+        outgoing: Some(true),
         ifindex: 3,
         ifname: "eth0",
         ..Beside::default()
@@ -146,8 +146,23 @@ fn what_the_kernel_knows() {
     assert!(verdict("outbound and ifindex 3 and on eth0", beside));
     assert!(!verdict("inbound", beside));
     assert!(!verdict("ifname eth1 or ifindex 4", beside));
-    // Not known: neither is true.
-    assert!(verdict("inbound and not ifindex 3", Beside::default()));
+    let incoming = Beside {
+        outgoing: Some(false),
+        ..beside
+    };
+    assert!(verdict("inbound and not outbound", incoming));
+    // What is not known is never true.
+    assert!(!verdict(
+        "inbound or outbound or ifindex 3 or on eth0",
+        Beside::default()
+    ));
+    let text = "tcp and (inbound or not ifindex 3) or on eth0";
+    let filter = filter(text, &BuiltIn);
+    let asks = filter.asks().iter();
+    let asks: Vec<&str> = asks
+        .map(|(span, _)| &text[span.lo as usize..span.hi as usize])
+        .collect();
+    assert_eq!(asks, ["inbound", "ifindex 3", "on eth0"]);
 }
 
 /// What needs a link layer is false without one, and changes nothing for the rest.

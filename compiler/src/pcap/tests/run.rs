@@ -49,7 +49,7 @@ impl Names for Machine {
 pub(super) struct Beside {
     /// Whether there is a tag, and its number.
     pub(super) tag: Option<(bool, u16)>,
-    pub(super) outgoing: bool,
+    pub(super) outgoing: Option<bool>,
     pub(super) ifindex: u32,
     pub(super) ifname: &'static str,
 }
@@ -113,7 +113,7 @@ impl Packet for Live {
     }
 
     fn outgoing(&mut self, b: &mut FuncBuilder) -> Option<Value> {
-        Some(b.iconst(self.beside.outgoing.into()))
+        self.beside.outgoing.map(|out| b.iconst(out.into()))
     }
 
     fn ifindex(&mut self, b: &mut FuncBuilder) -> Option<Value> {
