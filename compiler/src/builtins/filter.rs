@@ -3,20 +3,24 @@
 
 use std::rc::Rc;
 
+use nettrace_grammar::codes;
+use nettrace_grammar::diag::Diagnostic;
+
 use super::{Builtin, Form, Lowering};
 use crate::check::{CallSite, Checker};
-use crate::ir::{Cond, FuncBuilder, Mem, Value};
+use crate::ir::{BinOp, Cond, FuncBuilder, Mem, Space, Value};
+use crate::kernel::TypeKind;
 use crate::lower::{Lower, Place};
 use crate::pcap::{self, Filter, LinkLayer, Packet, VlanTag};
 use crate::typed::{Call, Expr, ExprKind, Extra};
-use crate::types::{Type, Types};
+use crate::types::{Type, Types, members};
 
 pub(super) static ROWS: &[Builtin] = &[
     Builtin {
         name: "filter_packet",
         form: Form::Function,
-        signature: "bool filter_packet(string filter, bool ethernet, void *start, uint64 available, uint64 length, bool tagged, uint64 tci, uint64 ifindex)",
-        doc: "Whether bytes of the kernel are a packet that a pcap filter matches; `skb ~ \"filter\"` is how scripts ask for it.",
+        signature: "bool filter_packet(string filter, bool ethernet, void *start, uint64 available, uint64 length, bool tagged, uint64 tci, uint64 received, void *device)",
+        doc: "Whether bytes of the kernel are a packet that a pcap filter matches; `skb ~ \"filter\"` is how scripts ask for it. `received` is the index of the device it came in on, 0 for one of this host; `device` the one it belongs to now.",
         check: check_filter_packet,
         lower: Lowering::Value(lower_filter_packet),
     },
@@ -37,7 +41,7 @@ fn filter(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Option<Rc<Filter>>
     if text.trim().is_empty() {
         return Some(None);
     }
-    match pcap::parse(&text, at) {
+    match pcap::parse_with(&text, at, c.kernel.names()) {
         Ok(filter) => Some(Some(Rc::new(filter))),
         Err(diags) => {
             diags.into_iter().for_each(|diag| c.report(diag));
@@ -56,7 +60,7 @@ fn always(site: &CallSite<'_>) -> Option<Expr> {
 
 /// Arguments as in the signature, without the filter; all but the address as `uint64`.
 fn check_filter_packet(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
-    c.expect_args(site, 8..=8)?;
+    c.expect_args(site, 9..=9)?;
     let filter = filter(c, site);
     let mut args = Vec::new();
     for arg in site.args.iter().skip(1) {
@@ -79,10 +83,14 @@ fn check_filter_flow(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         c.bad_argument(at, flow.ty, "filter_flow() takes a flow: `flow(…)`");
         return None;
     }
-    match filter? {
-        None => always(site),
-        Some(filter) => Some(site.call(Types::BOOL, vec![flow], Extra::Filter(filter))),
+    let Some(filter) = filter? else {
+        return always(site);
+    };
+    for (span, _) in filter.asks() {
+        let diag = Diagnostic::error(codes::BAD_FILTER, *span, "a flow does not tell this");
+        c.report(diag.note("device and direction are those of a packet: `skb ~ \"…\"`"));
     }
+    Some(site.call(Types::BOOL, vec![flow], Extra::Filter(filter)))
 }
 
 /// A packet whose parts have been computed.
@@ -91,8 +99,23 @@ struct Bytes {
     available: Value,
     length: Value,
     tag: Option<VlanTag>,
-    ifindex: Option<Value>,
+    /// Unless it only stands for a flow.
+    origin: Option<Origin>,
 }
+
+/// Where a packet comes from and goes to.
+struct Origin {
+    /// The index of the device it was received on, or 0.
+    received: Value,
+    /// Its `struct net_device`, or null.
+    device: Value,
+    /// Where that has its index and its name.
+    ifindex: Option<u32>,
+    name: Option<u32>,
+}
+
+/// `IFNAMSIZ`: bytes of a device's name with the 0 behind it.
+const NAME: usize = 16;
 
 impl Packet for Bytes {
     fn start(&mut self, _: &mut FuncBuilder) -> Value {
@@ -111,16 +134,50 @@ impl Packet for Bytes {
         self.tag
     }
 
-    fn outgoing(&mut self, _: &mut FuncBuilder) -> Option<Value> {
-        None
+    /// What this host sends was not received; what it forwards was.
+    fn outgoing(&mut self, b: &mut FuncBuilder) -> Option<Value> {
+        let origin = self.origin.as_ref()?;
+        Some(b.compare_imm(Cond::Eq, origin.received, 0))
     }
 
-    fn ifindex(&mut self, _: &mut FuncBuilder) -> Option<Value> {
-        self.ifindex
+    fn ifindex(&mut self, b: &mut FuncBuilder) -> Option<Value> {
+        let origin = self.origin.as_ref()?;
+        let at = origin.ifindex?.try_into().ok()?;
+        Some(b.kernel_load(Mem::U32, origin.device, at, Space::Kernel))
     }
 
-    fn ifname_is(&mut self, _: &mut FuncBuilder, _: &str) -> Option<Value> {
-        None
+    /// Eight bytes at a time, up to the 0 behind the name.
+    fn ifname_is(&mut self, b: &mut FuncBuilder, name: &str) -> Option<Value> {
+        let origin = self.origin.as_ref()?;
+        let at: i32 = origin.name?.try_into().ok()?;
+        if name.len() >= NAME {
+            return Some(b.iconst(0));
+        }
+        let mut wanted = [0; NAME];
+        wanted
+            .iter_mut()
+            .zip(name.bytes())
+            .for_each(|(to, from)| *to = from);
+        let mut same = None;
+        for (n, word) in wanted
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .enumerate()
+            .take(name.len() / 8 + 1)
+        {
+            let end = (name.len() + 1 - 8 * n).min(8);
+            let found = b.kernel_load(Mem::U64, origin.device, at + 8 * n as i32, Space::Kernel);
+            // Behind the 0 anything may stand.
+            let mask = u64::MAX >> (64 - 8 * end);
+            let found = b.binary_imm(BinOp::And, found, mask as i64);
+            let equal = b.compare_imm(Cond::Eq, found, i64::from_le_bytes(*word));
+            same = Some(match same {
+                Some(before) => b.binary(BinOp::And, before, equal),
+                None => equal,
+            });
+        }
+        same
     }
 }
 
@@ -133,8 +190,28 @@ fn lower_filter_packet(l: &mut Lower<'_>, call: &Call) -> Value {
     for arg in &call.args {
         values.push(l.value(arg));
     }
-    let &[ethernet, start, available, length, tagged, tci, ifindex] = values.as_slice() else {
+    let &[
+        ethernet,
+        start,
+        available,
+        length,
+        tagged,
+        tci,
+        received,
+        device,
+    ] = values.as_slice()
+    else {
         return l.b.iconst(0);
+    };
+    let member = |name: &str| {
+        let id = l.kernel.find_type(TypeKind::Struct, "net_device")?;
+        members::find(l.kernel, id, name).map(|found| found.offset)
+    };
+    let origin = Origin {
+        received,
+        device,
+        ifindex: member("ifindex"),
+        name: member("name"),
     };
     let mut packet = Bytes {
         start,
@@ -144,7 +221,7 @@ fn lower_filter_packet(l: &mut Lower<'_>, call: &Call) -> Value {
             present: tagged,
             tci,
         }),
-        ifindex: Some(ifindex),
+        origin: Some(origin),
     };
     l.choose_value(ethernet, &mut |l, with_link| {
         let link = match with_link {
@@ -190,7 +267,7 @@ fn lower_filter_flow(l: &mut Lower<'_>, call: &Call) -> Value {
         available,
         length: available,
         tag: None,
-        ifindex: None,
+        origin: None,
     };
     pcap::lower(filter, LinkLayer::Raw, &mut packet, &mut l.b)
 }

@@ -99,7 +99,7 @@ pub fn lower(
 /// The state of lowering one probe.
 pub struct Lower<'a> {
     pub(crate) program: &'a Program,
-    kernel: &'a dyn Kernel,
+    pub(crate) kernel: &'a dyn Kernel,
     pub(crate) probe: &'a Probe,
     /// The program in the plan.
     pub(crate) id: ProgramId,
