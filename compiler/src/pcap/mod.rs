@@ -10,6 +10,7 @@
 //! * What comes after a `geneve` that did not match is tested on the outer packet; libpcap reads at undefined places.
 //! * `protochain` follows 16 headers, and goes on behind an authentication header at the right place.
 //! * `gateway` works with IPv6 about; `inbound`, `outbound`, `ifindex` and `ifname` ask the kernel about the packet.
+//! * `iso proto` and what is made of it look behind the LLC header of a frame that Geneve carries in a packet without link-layer header too.
 //! * `byte n & v` and `byte n | v` read the byte.
 
 mod ast;

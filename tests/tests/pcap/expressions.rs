@@ -115,11 +115,19 @@ impl Writer<'_> {
         self.inside || self.link == LinkLayer::Ethernet
     }
 
+    /// Behind the LLC header of a frame inside a packet without link layer libpcap looks at the wrong place.
+    fn has_osi(&self) -> bool {
+        !(self.inside && self.link == LinkLayer::Raw)
+    }
+
     fn primitive(&mut self) -> String {
         match self.random.below(24) {
             0..=7 => self.qualified(),
-            8..=10 => self.random.pick(&PROTOS).to_string(),
-            11 => self.random.pick(&IS_IS).to_string(),
+            8..=10 => {
+                let osi = if self.has_osi() { 0 } else { 4 };
+                self.random.pick(&PROTOS[..PROTOS.len() - osi]).to_string()
+            }
+            11 if self.has_osi() => self.random.pick(&IS_IS).to_string(),
             12..=16 => self.relation(),
             17 => format!(
                 "{} {}",
@@ -129,7 +137,12 @@ impl Writer<'_> {
             18 => self.multicast(),
             19 => format!(
                 "{}proto {}",
-                self.random.pick(&["ip ", "ip6 ", "", "iso ", "isis "]),
+                self.random.pick(&["ip ", "ip6 ", ""]),
+                self.random.below(140)
+            ),
+            20 if self.has_osi() && self.random.once_in(3) => format!(
+                "{}proto {}",
+                self.random.pick(&["iso ", "isis "]),
                 self.random.below(140)
             ),
             20 => format!(
