@@ -570,6 +570,8 @@ pub enum Layout {
     },
     /// 8 bytes: a kernel address, printed as its symbol.
     KSym,
+    /// 8 bytes: a kernel address, printed as the name of its module, `kernel` for none.
+    KModule,
     /// A `u64` process id, then an 8-byte user address, printed as its symbol.
     USym,
     /// 4 or 16 bytes of an IP address in network order.
@@ -644,6 +646,7 @@ impl Layout {
             Layout::Bool => 1,
             Layout::Pointer
             | Layout::KSym
+            | Layout::KModule
             | Layout::ProbeName
             | Layout::Time { .. }
             | Layout::Device
@@ -680,6 +683,7 @@ impl Layout {
             Layout::Buf { .. } | Layout::Inet { .. } | Layout::Flow => 4,
             Layout::Pointer
             | Layout::KSym
+            | Layout::KModule
             | Layout::ProbeName
             | Layout::Time { .. }
             | Layout::Device

@@ -69,6 +69,8 @@ pub enum Value<'a> {
     Stack(Stack<'a>),
     /// A kernel address printed as its symbol.
     KernelSymbol(u64),
+    /// A kernel address printed as the module it is in.
+    KernelModule(u64),
     /// A user address printed as its symbol.
     UserSymbol {
         /// Process (thread group) id.
@@ -226,6 +228,7 @@ pub fn decode<'a>(layout: &'a Layout, bytes: &'a [u8]) -> Result<Value<'a>, Deco
         },
         Layout::Stack { user, frames, mode } => stack(bytes, *user, *frames, *mode)?,
         Layout::KSym => Value::KernelSymbol(unsigned(bytes, 8)?),
+        Layout::KModule => Value::KernelModule(unsigned(bytes, 8)?),
         Layout::USym => Value::UserSymbol {
             pid: unsigned(bytes, 8)?,
             address: unsigned(tail(bytes, 8)?, 8)?,

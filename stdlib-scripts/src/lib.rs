@@ -28,6 +28,7 @@ files! {
     "conntrack-prerouting"
     "ct-delete"
     "hook-slow"
+    "nf-hooks"
     "skb-path"
 }
 

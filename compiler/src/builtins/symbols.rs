@@ -20,6 +20,14 @@ pub(super) static ROWS: &[Builtin] = &[
         lower: Lowering::Value(lower_ksym),
     },
     Builtin {
+        name: "kmod",
+        form: Form::Function,
+        signature: "kmod_t kmod(uint64 address)",
+        doc: "A kernel address that prints as the module it is in, `kernel` for what is built in.",
+        check: check_kmod,
+        lower: Lowering::Value(lower_ksym),
+    },
+    Builtin {
         name: "usym",
         form: Form::Function,
         signature: "usym_t usym(uint64 address)",
@@ -42,6 +50,14 @@ fn check_ksym(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 1..=1)?;
     let address = c.address(site.args.first()?)?;
     let ty = c.types.intern(Type::KSym);
+    Some(site.call(ty, vec![address], Extra::None))
+}
+
+/// One argument: the address as `uint64`.
+fn check_kmod(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let address = c.address(site.args.first()?)?;
+    let ty = c.types.intern(Type::KModule);
     Some(site.call(ty, vec![address], Extra::None))
 }
 

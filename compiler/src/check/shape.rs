@@ -42,6 +42,7 @@ impl Checker<'_> {
             Type::Named(_) => "a name".to_string(),
             Type::Flags { .. } => "flags".to_string(),
             Type::KSym | Type::USym => "a symbol".to_string(),
+            Type::KModule => "a module".to_string(),
             Type::ProbeName => "the name of a probe".to_string(),
             _ => format!("`{name}`"),
         }

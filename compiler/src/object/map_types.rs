@@ -109,7 +109,7 @@ fn of_layout(btf: &mut Builder, layout: &Layout) -> TypeId {
             names,
         } => of_enum(btf, u32::from(*bytes), *signed, names),
         Layout::Bool => btf.int("bool", 1, Encoding::Bool),
-        Layout::Pointer | Layout::KSym => btf.ptr(VOID),
+        Layout::Pointer | Layout::KSym | Layout::KModule => btf.ptr(VOID),
         Layout::ProbeName => unsigned(btf, 8),
         Layout::USym => {
             let members = [

@@ -41,6 +41,7 @@ pub fn layout(types: &Types, kernel: &dyn Kernel, ty: Ty) -> Layout {
             mode: *mode,
         },
         Type::KSym => Layout::KSym,
+        Type::KModule => Layout::KModule,
         Type::USym => Layout::USym,
         Type::Inet { v6 } => Layout::Inet { v6: *v6 },
         Type::InetAny => Layout::InetAny,

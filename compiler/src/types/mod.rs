@@ -93,6 +93,8 @@ pub enum Type {
     },
     /// A kernel address printed as its symbol.
     KSym,
+    /// A kernel address printed as the module it is in.
+    KModule,
     /// A user address printed as its symbol.
     USym,
     /// 4 or 16 bytes of IP address.

@@ -55,6 +55,7 @@ fn written(types: &Types, kernel: &dyn Kernel, ty: Ty, depth: usize) -> String {
         Type::Stack { user: false, .. } => "kstack_t".to_string(),
         Type::Stack { user: true, .. } => "ustack_t".to_string(),
         Type::KSym => "ksym_t".to_string(),
+        Type::KModule => "kmod_t".to_string(),
         Type::USym => "usym_t".to_string(),
         Type::Inet { .. } | Type::InetAny => "inet".to_string(),
         Type::Mac => "macaddr_t".to_string(),

@@ -75,6 +75,7 @@ impl<'a> Values<'a> {
             Value::Text { .. }
             | Value::Stack(_)
             | Value::KernelSymbol(_)
+            | Value::KernelModule(_)
             | Value::UserSymbol { .. }
             | Value::Ip(_)
             | Value::Mac(_)

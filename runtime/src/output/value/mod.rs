@@ -46,6 +46,12 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value<'_>, names: &mut Names) {
             Some(symbol) => out.extend_from_slice(symbol.name),
             None => number::pointer(out, address),
         },
+        Value::KernelModule(address) => match names.kernel.lookup(address) {
+            Some(symbol) => {
+                out.extend_from_slice(symbol.module.unwrap_or("kernel").as_bytes());
+            }
+            None => number::pointer(out, address),
+        },
         Value::UserSymbol { pid, address } => {
             match names.user.lookup(pid, &[address]).pop().flatten() {
                 Some(symbol) => out.extend_from_slice(symbol.name.as_bytes()),
