@@ -60,6 +60,15 @@ pub struct Plan {
 /// Offset in the control map's value of the `u64` that is 1 while programs may record.
 pub const CONTROL_ENABLED: u32 = 0;
 
+/// Bytes of the format string in [`Layout::KFormat`].
+pub const KFORMAT_TEXT: u32 = 128;
+
+/// Arguments in [`Layout::KFormat`].
+pub const KFORMAT_ARGS: u32 = 4;
+
+/// Bytes of what an argument may point to in [`Layout::KFormat`].
+pub const KFORMAT_STRING: u32 = 64;
+
 /// Bytes of [`Layout::Flow`].
 pub const FLOW_SIZE: u32 = 40;
 
@@ -597,6 +606,9 @@ pub enum Layout {
     /// destination port (2 bytes each, network order; of ICMP the identifier, and type and code), source and destination address
     /// (16 bytes each; of IPv4 the first 4, the rest zero).
     Flow,
+    /// A message of the kernel: [`KFORMAT_TEXT`] bytes of format string, [`KFORMAT_ARGS`] arguments of 8 bytes, and of each
+    /// [`KFORMAT_STRING`] bytes of the string that it points to, empty if it points to none.
+    KFormat,
     /// A kernel stack as in `Stack`, printed as what it means.
     Meaning {
         /// How many addresses fit.
@@ -666,6 +678,7 @@ impl Layout {
             Layout::InetAny => 24,
             Layout::Mac => 6,
             Layout::Flow => FLOW_SIZE,
+            Layout::KFormat => KFORMAT_TEXT + KFORMAT_ARGS * (8 + KFORMAT_STRING),
             Layout::Meaning { frames, .. } => 8 + 8 * *frames,
             Layout::Flags { .. } => 8,
             Layout::Tuple { size, .. } | Layout::Record { size, .. } => *size,
@@ -691,6 +704,7 @@ impl Layout {
             | Layout::USym
             | Layout::Stack { .. }
             | Layout::Meaning { .. }
+            | Layout::KFormat
             | Layout::Flags { .. }
             | Layout::InetAny => 8,
             Layout::Tuple { fields, .. } | Layout::Record { fields, .. } => {

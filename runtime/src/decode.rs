@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nettrace_compiler::artifact::{FLOW_SIZE, Field, Layout, STRING_CUT, StackMode};
+use nettrace_compiler::artifact::{FLOW_SIZE, KFORMAT_ARGS, KFORMAT_STRING, KFORMAT_TEXT, Field, Layout, STRING_CUT, StackMode};
 
 /// Why bytes are not what their layout says: always a bug of nettrace or a damaged object file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +100,8 @@ pub enum Value<'a> {
     NetNs(u64),
     /// The two ends of a connection.
     Flow(Flow),
+    /// A message of the kernel.
+    KFormat(KFormat<'a>),
     /// A kernel stack that is printed as what it means, with the rows to choose from.
     Meaning(Stack<'a>, &'a [(String, String)]),
     /// A number that is printed as the names of its bits.
@@ -119,6 +121,43 @@ pub enum Value<'a> {
     Record(Fields<'a>),
     /// `[1,2]`
     Array(Items<'a>),
+}
+
+/// A format string of the kernel with its arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct KFormat<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> KFormat<'a> {
+    fn of(bytes: &'a [u8]) -> KFormat<'a> {
+        KFormat { bytes }
+    }
+
+    /// The format.
+    pub fn format(self) -> &'a [u8] {
+        c_string(self.bytes, 0, KFORMAT_TEXT as usize)
+    }
+
+    /// The n-th argument; `None` for more than are kept.
+    pub fn arg(self, n: usize) -> Option<u64> {
+        let n = u32::try_from(n).ok().filter(|n| *n < KFORMAT_ARGS)?;
+        unsigned(tail(self.bytes, (KFORMAT_TEXT + 8 * n) as usize).ok()?, 8).ok()
+    }
+
+    /// The string that the n-th argument points to.
+    pub fn string(self, n: usize) -> &'a [u8] {
+        let size = KFORMAT_STRING as usize;
+        let at = (KFORMAT_TEXT + 8 * KFORMAT_ARGS) as usize + size * n;
+        c_string(self.bytes, at, size)
+    }
+}
+
+/// The bytes of a field up to its NUL.
+fn c_string(bytes: &[u8], at: usize, size: usize) -> &[u8] {
+    let field = bytes.get(at..at + size).unwrap_or(&[]);
+    let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
+    field.get(..end).unwrap_or(&[])
 }
 
 /// The two ends of a connection and its protocol.
@@ -254,6 +293,7 @@ pub fn decode<'a>(layout: &'a Layout, bytes: &'a [u8]) -> Result<Value<'a>, Deco
         }
         Layout::NetNs => Value::NetNs(unsigned(bytes, 8)?),
         Layout::Flow => Value::Flow(flow(array(bytes)?)),
+        Layout::KFormat => Value::KFormat(KFormat::of(head(bytes, layout.size() as usize)?)),
         Layout::Meaning { frames, rows } => {
             match stack(bytes, false, *frames, StackMode::Bpftrace)? {
                 Value::Stack(stack) => Value::Meaning(stack, rows),

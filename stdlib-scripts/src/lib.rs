@@ -27,6 +27,7 @@ files! {
     "conntrack-destroy"
     "conntrack-prerouting"
     "ct-delete"
+    "ct-invalid"
     "hook-slow"
     "nf-hooks"
     "skb-path"

@@ -13,6 +13,7 @@ mod comptime;
 mod context;
 mod filter;
 mod flow;
+mod kformat;
 mod known;
 mod maps;
 mod memory;
@@ -86,6 +87,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Network", network::ROWS),
     ("Flows and meanings", flow::ROWS),
     ("Packet filters", filter::ROWS),
+    ("Messages of the kernel", kformat::ROWS),
     ("Output", output::ROWS),
     ("Maps and aggregations", maps::ROWS),
     ("Options and questions about the kernel", comptime::ROWS),

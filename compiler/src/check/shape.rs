@@ -37,6 +37,7 @@ impl Checker<'_> {
             Type::Time { .. } => "a point in time".to_string(),
             Type::Device => "a network device".to_string(),
             Type::NetNs => "a network namespace".to_string(),
+            Type::KFormat => "a message of the kernel".to_string(),
             Type::Flow => "a flow".to_string(),
             Type::Meaning { .. } => "the meaning of a stack".to_string(),
             Type::Named(_) => "a name".to_string(),

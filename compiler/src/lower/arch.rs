@@ -13,5 +13,8 @@ pub(crate) fn argument(n: u32) -> Option<i32> {
 /// Offset of the register that holds a function's result (rax).
 pub(crate) const RETURN_VALUE: i32 = 80;
 
+/// Offset of the stack pointer (rsp). At a function's entry it points to the return address; the arguments on the stack follow.
+pub(crate) const STACK_POINTER: i32 = 152;
+
 /// Offset of the instruction pointer (rip).
 pub(crate) const INSTRUCTION_POINTER: i32 = 128;

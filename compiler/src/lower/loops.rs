@@ -4,14 +4,15 @@
 //! loop in the program itself would be walked through by the verifier round by round.
 //!
 //! What a program and its bodies share lives in the *frame*, a piece of the program's stack whose address every body gets: the
-//! program's context and packet, whether a body wants to leave the program and with what result, where each range starts, and all
-//! variables that a loop mentions. Values that are too large for it are in the scratch region, which bodies look up themselves.
+//! program's context and packet, whether a body wants to leave the program and with what result, where each range starts. Variables
+//! that a loop mentions are in the scratch region, which bodies look up themselves: of what is on the stack the verifier knows the
+//! value, and since Linux 6.7 it would follow a counter round by round until it gives up; of map memory it knows none.
 
 use std::collections::HashSet;
 
 use super::temp::Temps;
 use super::walk::each_part;
-use super::{Home, Lower, Place};
+use super::{Lower, Place};
 use crate::artifact::{Layout, Stored};
 use crate::ir::{BinOp, BlockId, Cond, FuncBuilder, FuncId, FuncKind, Helper, Mem, SlotId, Value};
 use crate::typed::{Expr, ExprKind, Loop, Probe, ScriptMapId, Stmt, StmtKind, VarId};
@@ -26,9 +27,6 @@ const PACKET: u32 = 8;
 const LEAVING: u32 = 16;
 const RESULT: u32 = 24;
 const HEAD: u32 = 32;
-
-/// How large a frame may grow; further variables are in the scratch region.
-const MAX_FRAME: u32 = 224;
 
 /// Stack that a program with loops may use beside its frame, and that each body may use: all of them share the 512 bytes.
 pub(super) const LOOP_BUDGET: u32 = 64;
@@ -57,8 +55,8 @@ pub(super) enum Base {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     base: Base,
-    /// Bytes of it that have a use.
-    used: u32,
+    /// Its bytes.
+    size: u32,
     /// Where the next range's start goes.
     next_range: u32,
 }
@@ -149,25 +147,14 @@ struct Outside {
 impl Lower<'_> {
     /// Makes the frame for a program with loops, all of it zero.
     pub(super) fn make_frame(&mut self, needs: &Needs) -> u32 {
-        let sizes = self.probe.vars.iter_enumerated();
-        let captured: Vec<VarId> = sizes
-            .map(|(id, _)| id)
-            .filter(|id| needs.captured.contains(id))
-            .collect();
-        let mut size = HEAD + 8 * needs.ranges;
-        for id in captured {
-            let bytes = self.frame_bytes(id);
-            if size + bytes <= MAX_FRAME {
-                size += bytes;
-            }
-        }
+        let size = HEAD + 8 * needs.ranges;
         self.b.set_span(self.probe.span);
         let slot = self
             .b
             .slot(size, 8, "what a loop's body shares with the program");
         self.frame = Some(Frame {
             base: Base::Slot(slot),
-            used: HEAD + 8 * needs.ranges,
+            size,
             next_range: HEAD,
         });
         let whole = Place::slot(slot, size, 8);
@@ -177,32 +164,12 @@ impl Lower<'_> {
         size
     }
 
-    /// Bytes of the frame that a variable needs.
-    fn frame_bytes(&mut self, var: VarId) -> u32 {
-        let ty = self.probe.vars[var].ty;
-        match self.in_memory(ty) {
-            true => self.size(ty).next_multiple_of(8),
-            false => 8,
-        }
-    }
-
-    /// The home of a variable that loops mention, in the frame if there is room.
-    pub(super) fn frame_home(&mut self, var: VarId) -> Option<Home> {
-        let bytes = self.frame_bytes(var);
-        let frame = self.frame.as_mut()?;
-        if frame.used + bytes > MAX_FRAME {
-            return None;
-        }
-        let at = frame.used;
-        frame.used += bytes;
-        Some(Home::Frame(at, bytes))
-    }
-
     /// A piece of the frame.
     pub(super) fn frame_at(&self, at: u32, size: u32) -> Option<Place> {
-        Some(match self.frame?.base {
-            Base::Slot(slot) => Place::slot(slot, MAX_FRAME, 8).at(at, size),
-            Base::Pointer(pointer) => Place::pointer(pointer, MAX_FRAME).at(at, size),
+        let frame = self.frame?;
+        Some(match frame.base {
+            Base::Slot(slot) => Place::slot(slot, frame.size, 8).at(at, size),
+            Base::Pointer(pointer) => Place::pointer(pointer, frame.size).at(at, size),
         })
     }
 

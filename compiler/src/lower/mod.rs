@@ -141,8 +141,6 @@ enum Home {
     Value(ir::Var),
     /// A value in memory.
     Slot(Place),
-    /// In the frame that a program shares with the bodies of its loops: where, and its size.
-    Frame(u32, u32),
     /// A large value in memory: bytes from the start of the scratch region, and its size.
     Scratch(u32, u32),
 }
@@ -247,6 +245,7 @@ impl<'a> Lower<'a> {
                 | Type::InetAny
                 | Type::Mac
                 | Type::Flow
+                | Type::KFormat
                 | Type::Meaning { .. }
         )
     }

@@ -146,6 +146,14 @@ impl Lower<'_> {
         self.b.read_var(result)
     }
 
+    /// The n-th argument on the stack, at a function's entry.
+    pub(crate) fn stack_argument(&mut self, n: u32) -> Value {
+        let ctx = self.context();
+        let stack = self.b.load(Mem::U64, ctx, arch::STACK_POINTER);
+        self.b
+            .kernel_load(Mem::U64, stack, 8 + 8 * n as i32, Space::Kernel)
+    }
+
     /// Reads the strings of an array of pointers until one is null; how many there were.
     pub(crate) fn read_strings(&mut self, array: &Expr, to: &[Place]) -> Value {
         let count = self.b.declare_var();

@@ -85,19 +85,11 @@ impl Lower<'_> {
         }
         for (id, var) in self.probe.vars.iter_enumerated() {
             if needs.captured.contains(&id) {
-                let home = match self.frame_home(id) {
-                    Some(home) => home,
-                    None => {
-                        let size = self.size(var.ty);
-                        let at = self.temps.scratch_vars;
-                        self.temps.scratch_vars += size.next_multiple_of(8);
-                        Home::Scratch(at, size)
-                    }
-                };
-                self.vars.push(home);
-                let in_frame = matches!(home, Home::Frame(..));
-                if !in_frame
-                    && clear.contains(&id)
+                let size = self.size(var.ty);
+                let at = self.temps.scratch_vars;
+                self.temps.scratch_vars += size.next_multiple_of(8);
+                self.vars.push(Home::Scratch(at, size));
+                if clear.contains(&id)
                     && let Some(place) = self.var_place(id)
                 {
                     self.zero(place);
@@ -154,7 +146,6 @@ impl Lower<'_> {
         match self.vars[var] {
             Home::Value(_) => None,
             Home::Slot(place) => Some(place),
-            Home::Frame(at, size) => self.frame_at(at, size),
             Home::Scratch(at, size) => Some(self.scratch_at(at, size)),
         }
     }

@@ -4,6 +4,7 @@
 //! `!{reason}` in its place.
 
 mod flow;
+mod kformat;
 mod meaning;
 
 use std::io::Write;
@@ -70,6 +71,7 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value<'_>, names: &mut Names) {
             None => number::unsigned(out, inode),
         },
         Value::Flow(flow) => flow::write(out, flow),
+        Value::KFormat(message) => kformat::write(out, message),
         Value::Meaning(stack, rows) => meaning::write(out, stack, rows, names),
         Value::Flags {
             bits,
