@@ -27,9 +27,12 @@ files! {
     "conntrack-destroy"
     "conntrack-prerouting"
     "ct-delete"
+    "ct-events"
     "ct-invalid"
+    "ct-prerouting"
     "hook-slow"
     "nf-hooks"
+    "skb-drops"
     "skb-path"
 }
 
