@@ -7,7 +7,9 @@
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nettrace_compiler::artifact::{FLOW_SIZE, KFORMAT_ARGS, KFORMAT_STRING, KFORMAT_TEXT, Field, Layout, STRING_CUT, StackMode};
+use nettrace_compiler::artifact::{
+    FLOW_SIZE, Field, KFORMAT_ARGS, KFORMAT_STRING, KFORMAT_TEXT, Layout, STRING_CUT, StackMode,
+};
 
 /// Why bytes are not what their layout says: always a bug of nettrace or a damaged object file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

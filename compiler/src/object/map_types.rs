@@ -144,7 +144,9 @@ fn of_layout(btf: &mut Builder, layout: &Layout) -> TypeId {
             btf.structure("", layout.size(), &members)
         }
         Layout::Time { .. } | Layout::Device | Layout::NetNs => unsigned(btf, 8),
-        Layout::Inet { .. } | Layout::Mac | Layout::Flow | Layout::KFormat => bytes(btf, layout.size()),
+        Layout::Inet { .. } | Layout::Mac | Layout::Flow | Layout::KFormat => {
+            bytes(btf, layout.size())
+        }
         Layout::Flags { .. } => unsigned(btf, 8),
         Layout::Meaning { frames, .. } => {
             let length = Member::new("len", integer(btf, 8, true), 0);

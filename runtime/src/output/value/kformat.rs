@@ -43,7 +43,13 @@ fn conversion(text: &[u8]) -> usize {
     let end = (2 + flags).min(text.len());
     // `%pI4` and its like.
     match text.get(end - 1) {
-        Some(b'p') => end + text.iter().skip(end).take_while(|b| b.is_ascii_alphanumeric()).count(),
+        Some(b'p') => {
+            end + text
+                .iter()
+                .skip(end)
+                .take_while(|b| b.is_ascii_alphanumeric())
+                .count()
+        }
         _ => end,
     }
 }
@@ -105,11 +111,21 @@ mod tests {
             "invalid packet ignored in state ESTABLISHED"
         );
         assert_eq!(
-            show("ACK is over the upper bound %u (ACKed data not seen yet)", &[5000], ""),
+            show(
+                "ACK is over the upper bound %u (ACKed data not seen yet)",
+                &[5000],
+                ""
+            ),
             "ACK is over the upper bound 5000 (ACKed data not seen yet)"
         );
-        assert_eq!(show("%d of %hhu, 100%%: %#x", &[u64::MAX, 300, 16], ""), "-1 of 44, 100%: 0x10");
-        assert_eq!(show("%pI4h and %lu", &[7, 1 << 40], ""), "0x7 and 1099511627776");
+        assert_eq!(
+            show("%d of %hhu, 100%%: %#x", &[u64::MAX, 300, 16], ""),
+            "-1 of 44, 100%: 0x10"
+        );
+        assert_eq!(
+            show("%pI4h and %lu", &[7, 1 << 40], ""),
+            "0x7 and 1099511627776"
+        );
     }
 
     #[test]
