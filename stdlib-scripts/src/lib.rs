@@ -30,6 +30,7 @@ files! {
     "ct-events"
     "ct-invalid"
     "ct-prerouting"
+    "ct-unconfirmed"
     "hook-slow"
     "nf-hooks"
     "skb-drops"

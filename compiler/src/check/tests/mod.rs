@@ -2,6 +2,7 @@
 
 mod errors;
 mod expansion;
+mod loops;
 mod probes;
 mod robust;
 mod semantics;
