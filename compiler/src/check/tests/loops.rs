@@ -30,16 +30,34 @@ fn a_body_is_unrolled_while_compiling() {
 fn what_is_wrong_with_loops() {
     let rows = [
         ("begin { break; }", "NT0010]: `break` outside of a loop"),
-        ("begin { unroll (2) { continue; } }", "NT0010]: `continue` outside of a loop"),
-        ("begin { @x = 1; for ($kv : @x) { } }", "NT2006]: `@x` has no keys to go through"),
-        ("begin { for ($kv : @nothing) { } }", "NT1005]: nothing is ever stored in `@nothing`"),
+        (
+            "begin { unroll (2) { continue; } }",
+            "NT0010]: `continue` outside of a loop",
+        ),
+        (
+            "begin { @x = 1; for ($kv : @x) { } }",
+            "NT2006]: `@x` has no keys to go through",
+        ),
+        (
+            "begin { for ($kv : @nothing) { } }",
+            "NT1005]: nothing is ever stored in `@nothing`",
+        ),
         (
             "begin { @h[1] = hist(1); for ($kv : @h) { } }",
             "NT2009]: `@h` is hist() and has no single value",
         ),
-        ("begin { unroll (0) { } }", "NT2003]: the count of unroll() must be from 1 to 100"),
-        ("begin { $i = 1; for ($i : 0..2) { } }", "NT1006]: the variable `$i` is declared twice"),
-        ("begin { for ($i : 0..2) { } print($i); }", "NT1005]: the variable `$i` has not been assigned"),
+        (
+            "begin { unroll (0) { } }",
+            "NT2003]: the count of unroll() must be from 1 to 100",
+        ),
+        (
+            "begin { $i = 1; for ($i : 0..2) { } }",
+            "NT1006]: the variable `$i` is declared twice",
+        ),
+        (
+            "begin { for ($i : 0..2) { } print($i); }",
+            "NT1005]: the variable `$i` has not been assigned",
+        ),
     ];
     for (script, expected) in rows {
         assert_eq!(messages(script), [format!("error[{expected}")], "{script}");
