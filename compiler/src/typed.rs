@@ -75,8 +75,19 @@ pub struct Map {
     pub key: Option<Ty>,
     /// What it stores.
     pub value: MapValue,
+    /// What `let @m = …(N);` says of it.
+    pub declared: Option<Declared>,
     /// First use.
     pub span: Span,
+}
+
+/// A declaration of a keyed map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// A full map gives up its least recently used entry.
+    pub lru: bool,
+    /// How many entries it holds.
+    pub entries: u32,
 }
 
 /// What a map stores.

@@ -27,6 +27,7 @@ mod binary;
 mod call;
 mod cast;
 mod convert;
+mod declare;
 mod expr;
 pub(crate) mod fold;
 pub(crate) mod format;
@@ -127,7 +128,9 @@ pub fn check(
         options,
         config: &config,
     };
+    declare::maps(&script.map_decls, &mut state.maps, sink);
     settle(&context, &mut state, &mut bodies, sink)?;
+    declare::check(&state.maps, sink);
     let mut probes = Vec::new();
     let mut known = HashSet::new();
     for body in &mut bodies {
@@ -405,6 +408,7 @@ fn finish_maps(table: &MapTable) -> IndexVec<typed::ScriptMapId, typed::Map> {
                 Some(Stored::Aggregate(a)) => typed::MapValue::Aggregate(*a),
                 None => typed::MapValue::Plain(Types::POISON),
             },
+            declared: m.declared.map(|(declared, _)| declared),
             span: m.span,
         })
         .collect()

@@ -8,7 +8,7 @@ use nettrace_grammar::Span;
 
 use super::infer::Inferred;
 use crate::index::IndexVec;
-use crate::typed::{Aggregate, ScriptMapId};
+use crate::typed::{Aggregate, Declared, ScriptMapId};
 
 /// Whether a map has keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,8 @@ pub(crate) struct MapState {
     pub(crate) assigned: bool,
     /// Where the value's type was first decided.
     pub(crate) decided: Span,
+    /// `let @m = …(N);`
+    pub(crate) declared: Option<(Declared, Span)>,
 }
 
 /// All maps, in order of first use.
@@ -65,6 +67,7 @@ impl MapTable {
             value: None,
             assigned: false,
             decided: span,
+            declared: None,
         });
         self.names.insert(name.to_string(), id);
         id

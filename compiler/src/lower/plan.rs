@@ -290,21 +290,27 @@ impl Plans {
         };
         let value_size = stored_size(&stored);
         let per_cpu = !matches!(stored, Stored::Plain(_));
-        let kind = match (&key, per_cpu) {
-            (None, false) => MapKind::Array,
-            (None, true) => MapKind::PercpuArray,
-            (Some(_), false) => MapKind::Hash,
-            (Some(_), true) => MapKind::PercpuHash,
+        let lru = map.declared.is_some_and(|declared| declared.lru);
+        let kind = match (&key, per_cpu, lru) {
+            (None, false, _) => MapKind::Array,
+            (None, true, _) => MapKind::PercpuArray,
+            (Some(_), false, false) => MapKind::Hash,
+            (Some(_), true, false) => MapKind::PercpuHash,
+            (Some(_), false, true) => MapKind::LruHash,
+            (Some(_), true, true) => MapKind::LruPercpuHash,
         };
         let key_size = key.as_ref().map_or(4, Layout::size);
         let max_entries = match key {
-            Some(_) => program.limits.max_map_keys,
+            Some(_) => map
+                .declared
+                .map_or(program.limits.max_map_keys, |declared| declared.entries),
             None => 1,
         };
         let copies = if per_cpu { TYPICAL_CPUS } else { 1 };
         let all = (u64::from(key_size) + u64::from(value_size) * copies) * u64::from(max_entries);
         let flags = match key {
-            Some(_) if all > PREALLOC_LIMIT => NO_PREALLOC,
+            // Entries of LRU maps are always allocated beforehand.
+            Some(_) if all > PREALLOC_LIMIT && !lru => NO_PREALLOC,
             _ => 0,
         };
         let name = match map.name.as_str() {

@@ -1,5 +1,6 @@
 //! Scripts in, typed programs or rendered messages out, against the small kernel that is checked in.
 
+mod declared;
 mod errors;
 mod expansion;
 mod loops;
