@@ -53,8 +53,21 @@ pub struct Plan {
     pub control: Option<MapId>,
     /// Run-time settings of the config block.
     pub settings: Settings,
+    /// The number of the entry in an interactive session, 0 outside of one; see [`event_number`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub entry: u32,
     /// The scripts, so that messages about an object file can quote them: name and text.
     pub sources: Vec<(String, String)>,
+}
+
+/// The first word of a record: the event of an entry. Entries of a session share a ring buffer.
+pub fn event_number(entry: u32, event: EventId) -> u64 {
+    u64::from(entry) << 32 | u64::from(event.0)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Offset in the control map's value of the `u64` that is 1 while programs may record.

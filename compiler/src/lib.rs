@@ -19,6 +19,7 @@ pub mod pcap;
 pub mod pipeline;
 pub mod probes;
 pub mod resolve;
+pub mod session;
 pub mod typed;
 pub mod types;
 pub mod unit;

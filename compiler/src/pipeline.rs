@@ -80,6 +80,8 @@ fn bulk(func: &mut Func) {
 pub struct Compiled {
     /// The object; absent when there are errors.
     pub artifact: Option<Artifact>,
+    /// The checked script; absent when it has mistakes.
+    pub program: Option<typed::Program>,
     /// Mistakes and warnings, in order of position.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -92,10 +94,13 @@ pub fn compile(
     options: &Options,
 ) -> Compiled {
     let mut sink = Sink::new();
-    let artifact = typed(unit, kernel, options, &mut sink)
-        .and_then(|program| object(&program, kernel, options, sources, &mut sink));
+    let program = typed(unit, kernel, options, &mut sink);
+    let artifact = program
+        .as_ref()
+        .and_then(|program| object(program, kernel, options, sources, &mut sink));
     Compiled {
         artifact,
+        program,
         diagnostics: sink.into_sorted(),
     }
 }

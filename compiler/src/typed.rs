@@ -46,6 +46,8 @@ pub struct Program {
     pub settings: Settings,
     /// Capacity of `str()` results and of keyed maps.
     pub limits: Limits,
+    /// Its number as an entry of an interactive session.
+    pub entry: Option<u32>,
 }
 
 /// Settings of the config block that act while compiling.

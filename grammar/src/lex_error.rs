@@ -37,6 +37,11 @@ pub(crate) fn fraction(span: Span) -> Diagnostic {
         .help("use a smaller unit: `1500ms` is one and a half seconds in nanoseconds")
 }
 
+/// A `}` too many, in a text that is a body without braces.
+pub(crate) fn nothing_to_close(span: Span) -> Diagnostic {
+    Diagnostic::error(codes::UNEXPECTED_TOKEN, span, "this `}` closes nothing")
+}
+
 /// More brackets than [`crate::lexer::MAX_NESTING`].
 pub(crate) fn too_deep(span: Span) -> Diagnostic {
     let limit = crate::lexer::MAX_NESTING;

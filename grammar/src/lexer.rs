@@ -108,6 +108,8 @@ pub(crate) struct Lexer<'s, 'e> {
     queue: VecDeque<(Tok<'s>, usize, usize)>,
     ended: bool,
     conditions: Conditions,
+    /// The text is the body of a probe, whose braces are not written.
+    bare: bool,
     errors: &'e Cell<usize>,
     pub(crate) findings: Findings,
 }
@@ -140,9 +142,21 @@ impl<'s, 'e> Lexer<'s, 'e> {
             queue: VecDeque::new(),
             ended: false,
             conditions: Conditions::default(),
+            bare: false,
             errors,
             findings: Findings::default(),
         }
+    }
+
+    /// A lexer for the statements of a `begin` probe without the probe around them; its tokens are those of the whole probe.
+    pub(crate) fn of_body(text: &'s str, base: u32, errors: &'e Cell<usize>) -> Lexer<'s, 'e> {
+        let mut lexer = Lexer::new(text, base, errors);
+        lexer.bare = true;
+        lexer.mode = Mode::Body;
+        lexer.push('{', 0);
+        let around = [(Tok::AttachPoint("begin"), 0, 0), (Tok::LBrace, 0, 0)];
+        lexer.queue.extend(around);
+        lexer
     }
 
     fn span(&self, lo: usize, hi: usize) -> Span {
@@ -285,7 +299,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
 
     /// A token inside braces or in a predicate.
     fn body_token(&mut self) -> Option<(Tok<'s>, usize, usize)> {
-        if self.mode == Mode::Body && self.starts_next_probe() {
+        if self.mode == Mode::Body && !self.bare && self.starts_next_probe() {
             self.close_before_probe();
             return None;
         }
@@ -300,6 +314,11 @@ impl<'s, 'e> Lexer<'s, 'e> {
             return self.pass_over(construct, lo);
         }
         let hi = self.at;
+        if self.bare && tok == Tok::RBrace && self.braces() == 1 {
+            self.report(lex_error::nothing_to_close(self.span(lo, hi)));
+            self.end_early();
+            return None;
+        }
         if !self.track(&tok, lo) {
             return None;
         }
@@ -536,8 +555,16 @@ impl<'s, 'e> Lexer<'s, 'e> {
         self.mode = Mode::Header;
     }
 
+    fn braces(&self) -> usize {
+        self.open.iter().filter(|open| open.bracket == '{').count()
+    }
+
     /// The text has ended; reports what is still open.
     fn end(&mut self) {
+        if self.bare && self.open.len() == 1 {
+            self.open.clear();
+            self.queue.push_back((Tok::RBrace, self.at, self.at));
+        }
         if let Some(open) = self.open.last().copied() {
             let closer = match open.bracket {
                 '(' => ')',
@@ -575,7 +602,7 @@ impl<'s, 'e> Lexer<'s, 'e> {
     }
 
     fn close_all(&mut self) {
-        let braces = self.open.iter().filter(|open| open.bracket == '{').count();
+        let braces = self.braces();
         self.open.clear();
         self.questions = 0;
         if braces > 0 {

@@ -29,5 +29,5 @@ mod trivia;
 mod type_ahead;
 
 pub use diag::{Diagnostic, Reported, Sink};
-pub use parser::{Parsed, parse};
+pub use parser::{Parsed, parse, parse_body};
 pub use source::{FileId, SourceMap, Span};

@@ -5,7 +5,7 @@ use crate::ast::Script;
 use crate::codes;
 use crate::diag::Diagnostic;
 use crate::lexer::{Lexer, MAX_ERRORS};
-use crate::source::{FileId, SourceMap, Span};
+use crate::source::{FileId, SourceFile, SourceMap, Span};
 use crate::syntax_error::{self, SyntaxError};
 use std::cell::Cell;
 
@@ -26,11 +26,24 @@ pub struct Parsed {
 /// Parses a file of `map`. Never fails and never overflows the stack, whatever the text; takes time and memory in
 /// proportion to its length. Spans are in the map's offset space.
 pub fn parse(map: &SourceMap, file: FileId) -> Parsed {
-    let file = map.file(file);
+    let (file, errors) = (map.file(file), Cell::new(0));
+    read(file, Lexer::new(&file.text, file.base, &errors), &errors)
+}
+
+/// Parses a file that holds statements, or one expression, as the body of a `begin` probe: what is typed into a session. As [`parse`]
+/// otherwise.
+pub fn parse_body(map: &SourceMap, file: FileId) -> Parsed {
+    let (file, errors) = (map.file(file), Cell::new(0));
+    read(
+        file,
+        Lexer::of_body(&file.text, file.base, &errors),
+        &errors,
+    )
+}
+
+fn read(file: &SourceFile, mut lexer: Lexer<'_, '_>, errors: &Cell<usize>) -> Parsed {
     let (text, base) = (file.text.as_str(), file.base);
-    let errors = Cell::new(0);
-    let mut lexer = Lexer::new(text, base, &errors);
-    let mut cx = Context::new(text, base, &errors);
+    let mut cx = Context::new(text, base, errors);
     if let Err(error) = tables::grammar::ScriptParser::new().parse(&mut cx, &mut lexer) {
         cx.syntax.push(SyntaxError::new(error, None));
     }
@@ -72,4 +85,48 @@ pub fn parse(map: &SourceMap, file: FileId) -> Parsed {
         );
     }
     Parsed { script, diags }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::print;
+
+    fn body(text: &str) -> (String, Vec<String>) {
+        let mut map = SourceMap::new();
+        let file = map.add("[1]", text);
+        let parsed = parse_body(&map, file);
+        let messages = parsed.diags.iter().map(|d| d.message.clone()).collect();
+        (print::script(&parsed.script, &map), messages)
+    }
+
+    #[test]
+    fn statements_without_a_probe() {
+        let read = |text: &str| {
+            let (script, messages) = body(text);
+            assert!(messages.is_empty(), "{text}: {messages:?}");
+            script
+        };
+        assert_eq!(read("1 + 2"), "begin\n{\n    1 + 2;\n}\n");
+        assert_eq!(
+            read("@x = 1; print(@x)"),
+            "begin\n{\n    @x = 1;\n    print(@x);\n}\n"
+        );
+        assert_eq!(read("@"), "begin\n{\n    @;\n}\n");
+        assert_eq!(read(""), "begin\n{\n}\n");
+        assert!(read("if (1) { print(2) }").contains("if (1)"));
+    }
+
+    #[test]
+    fn mistakes_in_a_body_are_told_where_they_are() {
+        let said = |text: &str| body(text).1.join("; ");
+        assert_eq!(said("}"), "this `}` closes nothing");
+        assert_eq!(said("1 } begin { 2"), "this `}` closes nothing");
+        assert_eq!(said("print(1"), "expected `)`, found the end of the script");
+        assert_eq!(
+            said("if (1) {"),
+            "expected `}`, found the end of the script"
+        );
+        assert_eq!(body("1 +").1.len(), 1);
+    }
 }

@@ -3,7 +3,9 @@
 //! In: one ring record after another. Out: calls of the [`Sink`], changes of maps through [`Live`], the script's exit code.
 //! When records are read and when the run ends is decided in [`crate::run`].
 
-use nettrace_compiler::artifact::{Action, Clock, Event, EventId, Field, MapId, Plan};
+use nettrace_compiler::artifact::{
+    Action, Clock, Event, EventId, Field, MapId, Plan, event_number,
+};
 use nettrace_compiler::index::Id;
 use nettrace_grammar::{Diagnostic, codes};
 
@@ -182,7 +184,9 @@ impl<'a> Dispatcher<'a> {
 fn event_of<'p>(plan: &'p Plan, record: &[u8]) -> Result<&'p Event, String> {
     let have = record.len();
     let id = native(record).map_err(|_| format!("a record of {have} bytes has no event id"))?;
-    let index = usize::try_from(id).ok().filter(|i| *i < plan.events.len());
+    let own = id.checked_sub(event_number(plan.entry, EventId(0)));
+    let index = own.and_then(|own| usize::try_from(own).ok());
+    let index = index.filter(|i| *i < plan.events.len());
     let event = index
         .and_then(|index| plan.events.get(EventId::new(index)))
         .ok_or_else(|| format!("there is no event {id}"))?;

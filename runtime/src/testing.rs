@@ -141,6 +141,7 @@ pub(crate) fn plan(programs: Vec<Program>) -> Plan {
         ring: None,
         control: Some(MapId(0)),
         settings: Settings::default(),
+        entry: 0,
         sources: Vec::new(),
     }
 }

@@ -188,7 +188,10 @@ impl Checker<'_> {
             _ => left_signed || right_signed,
         };
         let result = Inferred::fixed(Types::int(8, signed || op == BinaryOp::Sub));
-        let joined = self.join(old, &result)?;
+        let joined = match self.maps.maps[id].known {
+            true => old.clone(),
+            false => self.join(old, &result)?,
+        };
         let ty = joined.ty;
         self.decide_value(id, Stored::Plain(joined), span);
         let mut value = self.convert(right, ty);

@@ -26,6 +26,18 @@ pub(super) fn maps(decls: &[MapDecl], table: &mut MapTable, sink: &mut Sink) {
         };
         let id = table.id(&decl.map.name, decl.map.span);
         let map = &mut table.maps[id];
+        if map.known && map.declared.is_some_and(|(known, _)| known == declared) {
+            continue;
+        }
+        if map.known {
+            let message = format!(
+                "the map `@{}` lives on from an earlier entry, which defined it otherwise",
+                map.name
+            );
+            let diag = Diagnostic::error(codes::REDECLARED, decl.span, message);
+            sink.error(diag.also(map.span, "defined here"));
+            continue;
+        }
         if let Some((_, first)) = map.declared {
             let message = format!("the map `@{}` is declared twice", map.name);
             sink.error(

@@ -2,6 +2,7 @@
 
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
+use super::infer::Inferred;
 use super::state::{Shape, Stored};
 use super::{CallSite, Checker};
 use crate::kernel::similar;
@@ -76,6 +77,29 @@ impl Checker<'_> {
         }
     }
 
+    /// The type that a new map gets: in a session with room for what later entries may store.
+    fn roomy(&mut self, inferred: Inferred) -> Inferred {
+        let ty = match *self.types.get(inferred.ty) {
+            _ if !self.maps.lives_on() => return inferred,
+            Type::Int { signed, .. } => Types::int(8, signed),
+            Type::Str { cap } => self.types.intern(Type::Str { cap: cap.max(64) }),
+            _ => return inferred,
+        };
+        Inferred { ty, ..inferred }
+    }
+
+    /// Says of a map that lives on that it cannot become what is wanted.
+    fn keeps(&self, id: ScriptMapId, diag: Diagnostic) -> Diagnostic {
+        let map = &self.maps.maps[id];
+        match map.known {
+            true => diag.note(format!(
+                "`@{}` lives on from an earlier entry and keeps its type",
+                map.name
+            )),
+            false => diag,
+        }
+    }
+
     fn shape(&mut self, id: ScriptMapId, keyed: bool, span: Span) -> Option<()> {
         let map = &mut self.maps.maps[id];
         let (first, message, help) = match (&map.shape, keyed) {
@@ -103,11 +127,10 @@ impl Checker<'_> {
                 "name an entry: `@map[key]`",
             ),
         };
-        self.report(
-            Diagnostic::error(codes::MAP_SHAPE, span, message)
-                .also(first, "used the other way here")
-                .help(help),
-        );
+        let diag = Diagnostic::error(codes::MAP_SHAPE, span, message);
+        let diag = diag.also(first, "used the other way here").help(help);
+        let diag = self.keeps(id, diag);
+        self.report(diag);
         None
     }
 
@@ -150,16 +173,19 @@ impl Checker<'_> {
             None => Some(new),
             Some(old) => self.join(old, &new),
         };
+        let joined = joined.map(|joined| self.roomy(joined));
+        let known = self.maps.maps[id].known;
+        let joined =
+            joined.filter(|joined| !known || old.as_ref().is_none_or(|old| old.ty == joined.ty));
         let Some(joined) = joined else {
             let (name, first) = (self.maps.maps[id].name.clone(), self.maps.maps[id].span);
             let old = old.map_or(Types::POISON, |k| k.ty);
             let (new, old) = (self.describe(value.ty), self.describe(old));
             let message = format!("the keys of `@{name}` are {old}; this one is {new}");
             let _ = span;
-            self.report(
-                Diagnostic::error(codes::MAP_SHAPE, value.span, message)
-                    .also(first, "first used here"),
-            );
+            let diag = Diagnostic::error(codes::MAP_SHAPE, value.span, message);
+            let diag = self.keeps(id, diag.also(first, "first used here"));
+            self.report(diag);
             return None;
         };
         let ty = joined.ty;
@@ -243,6 +269,9 @@ impl Checker<'_> {
     /// Decides or widens what a map stores.
     pub(super) fn decide_value(&mut self, id: ScriptMapId, value: Stored, span: Span) {
         let map = &mut self.maps.maps[id];
+        if map.known {
+            return;
+        }
         if map.value.is_none() {
             map.decided = span;
         }
@@ -255,6 +284,13 @@ impl Checker<'_> {
     /// Gives a plain value the map's type, which grows if need be.
     pub(super) fn store_map(&mut self, id: ScriptMapId, value: Expr, span: Span) -> Option<Expr> {
         let value = self.local_value(value)?;
+        if let (true, Some(Stored::Plain(known))) =
+            (self.maps.maps[id].known, &self.maps.maps[id].value)
+        {
+            let (ty, defined) = (known.ty, self.maps.maps[id].decided);
+            let what = format!("@{}", self.maps.maps[id].name);
+            return self.fit(value, ty, &what, defined);
+        }
         let new = self.inferred(&value);
         let joined = match self.maps.maps[id].value.clone() {
             None => Some(new),
@@ -272,6 +308,7 @@ impl Checker<'_> {
                 None
             }
         }?;
+        let joined = self.roomy(joined);
         let ty = joined.ty;
         self.decide_value(id, Stored::Plain(joined), span);
         Some(self.convert(value, ty))
@@ -288,11 +325,9 @@ impl Checker<'_> {
             name_of(kind)
         );
         let first = map.decided;
-        self.report(
-            Diagnostic::error(codes::MAP_SHAPE, span, message)
-                .also(first, "decided here")
-                .help("use another map"),
-        );
+        let diag = Diagnostic::error(codes::MAP_SHAPE, span, message);
+        let diag = self.keeps(id, diag.also(first, "decided here"));
+        self.report(diag.help("use another map"));
     }
 
     /// Makes a map an aggregation, or checks that it is the same one.
@@ -323,11 +358,9 @@ impl Checker<'_> {
             None => String::new(),
         };
         let message = format!("`@{name}` is {old} and cannot be {} as well", name_of(kind));
-        self.report(
-            Diagnostic::error(codes::MAP_SHAPE, span, message)
-                .also(first, format!("{old} since here"))
-                .help("use another map"),
-        );
+        let diag = Diagnostic::error(codes::MAP_SHAPE, span, message);
+        let diag = self.keeps(id, diag.also(first, format!("{old} since here")));
+        self.report(diag.help("use another map"));
         None
     }
 }

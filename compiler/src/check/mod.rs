@@ -6,6 +6,7 @@
 //! runs over the script until no type grows any more, with its messages thrown away, and then once for real.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use nettrace_grammar::codes::Code;
 use nettrace_grammar::diag::Severity;
@@ -16,6 +17,7 @@ use crate::index::{Id, IndexVec};
 use crate::kernel::Kernel;
 use crate::probes::ProbeKind;
 use crate::resolve::{self, Group, Resolver, Source};
+use crate::session::Session;
 use crate::typed::{self, Limits, VarId};
 use crate::types::Types;
 use crate::unit::OptionValue;
@@ -66,6 +68,8 @@ pub struct Options {
     pub config: Vec<(String, String)>,
     /// How the program follows pointers; see [`crate::lower::Reads`].
     pub reads: crate::lower::Reads,
+    /// The interactive session that the script is an entry of.
+    pub session: Option<Rc<Session>>,
 }
 
 /// Messages about bodies beyond this many are dropped: nobody reads them.
@@ -120,8 +124,11 @@ pub fn check(
     }
     let mut bodies = bodies(script, kernel, options, &config, sink);
     let mut state = Whole {
-        types: Types::new(),
-        maps: MapTable::default(),
+        types: match &options.session {
+            Some(session) => session.types().clone(),
+            None => Types::new(),
+        },
+        maps: MapTable::new(options.session.clone()),
     };
     let context = Context {
         kernel,
@@ -152,6 +159,7 @@ pub fn check(
         probes,
         settings: config.settings,
         limits: config.limits,
+        entry: options.session.as_ref().map(|session| session.entry),
     })
 }
 

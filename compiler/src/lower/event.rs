@@ -72,7 +72,8 @@ impl Lower<'_> {
         self.arm(room, |lower| {
             lower.record = Some(record);
             let place = Place::pointer(record, size).filled(Fill::Any);
-            lower.store_const(place.at(0, 8), 8, i64::from(id.0));
+            let number = lower.plans.event_number(id);
+            lower.store_const(place.at(0, 8), 8, number as i64);
             let places: Vec<Place> = fields
                 .iter()
                 .map(|&(offset, size)| place.at(offset, size))

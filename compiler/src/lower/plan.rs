@@ -10,7 +10,8 @@ use nettrace_grammar::Span;
 use super::total::{self, Visit};
 use crate::artifact::{
     Action, Clock, Event, EventId, EventTime, Field, Layout, Map, MapId, MapKind, PLAN_VERSION,
-    Plan, Program, ProgramId, ScriptMap, Stored, control_size, hist_buckets, lhist_buckets,
+    Plan, Program, ProgramId, ScriptMap, Stored, control_size, event_number, hist_buckets,
+    lhist_buckets,
 };
 use crate::index::IndexVec;
 use crate::ir::{Func, FuncId};
@@ -35,6 +36,8 @@ pub(crate) struct Plans {
     programs: usize,
     /// How many places they attach to.
     targets: usize,
+    /// It is an entry of an interactive session.
+    in_session: bool,
     symbols: HashSet<String>,
     layouts: HashMap<Ty, Layout>,
     scratch: Option<MapId>,
@@ -69,10 +72,12 @@ impl Plans {
                 ring: None,
                 control: None,
                 settings: program.settings.clone(),
+                entry: program.entry.unwrap_or(0),
                 sources,
             },
             programs: program.probes.len(),
             targets: program.probes.iter().map(|p| p.targets.len()).sum(),
+            in_session: program.entry.is_some(),
             symbols: HashSet::new(),
             layouts: HashMap::new(),
             scratch: None,
@@ -137,9 +142,15 @@ impl Plans {
         self.plan.programs[program].uses_cookie = true;
     }
 
-    /// Whether the script attaches to more than one place, so that recording must start everywhere at once.
+    /// Whether the script attaches to more than one place, so that recording must start everywhere at once; in a session all scripts
+    /// can be stopped and started at once.
     pub(crate) fn shared(&self) -> bool {
-        self.targets > 1
+        self.targets > 1 || self.in_session
+    }
+
+    /// What a record of this event begins with.
+    pub(crate) fn event_number(&self, id: EventId) -> u64 {
+        event_number(self.plan.entry, id)
     }
 
     fn fresh_symbol(&mut self, wanted: &str) -> String {

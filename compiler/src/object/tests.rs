@@ -102,6 +102,7 @@ fn example() -> (Plan, IndexVec<FuncId, Function>, SourceMap) {
         ring: None,
         control: None,
         settings: Settings::default(),
+        entry: 0,
         sources: vec![("stdin".to_owned(), SCRIPT.to_owned())],
     };
     let [low, high] = Insn::ld_imm64(Reg(1), pseudo::MAP_FD, 0);

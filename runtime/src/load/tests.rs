@@ -134,6 +134,7 @@ fn plan(missing_probes: MissingProbes, programs: Vec<Program>) -> Plan {
         events: IndexVec::new(),
         ring: Some(RING),
         control: Some(CONTROL),
+        entry: 0,
         settings: Settings {
             missing_probes,
             ..Settings::default()

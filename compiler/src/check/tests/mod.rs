@@ -7,6 +7,7 @@ mod loops;
 mod probes;
 mod robust;
 mod semantics;
+mod session;
 mod stories;
 
 use nettrace_grammar::{Sink, SourceMap, parse, render};

@@ -1,0 +1,114 @@
+//! What the entries of an interactive session share: maps that live on, with the types they were defined with.
+//!
+//! In: the typed program of each entry that was carried out. Out: [`Session`], which the compilation of the next entry looks maps up in.
+//! The kernel's maps themselves are the runtime's. [`Session::quote`] brings the texts of earlier entries into a compilation, so that
+//! messages can point to where a map was defined.
+
+use std::rc::Rc;
+
+use nettrace_grammar::{SourceMap, Span};
+
+use crate::typed::{self, Declared, MapValue, Program};
+use crate::types::{Ty, Types};
+
+/// What an entry finds when it is compiled. All entries of a session are compiled for the same [`crate::kernel::Kernel`]: types refer
+/// to its ids.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    /// The entry's number, from 1; it stands in the upper half of the number of each of its events, as all entries share a ring buffer.
+    pub entry: u32,
+    types: Types,
+    maps: Vec<KnownMap>,
+}
+
+/// A map of an earlier entry.
+#[derive(Clone, Debug)]
+pub struct KnownMap {
+    /// Without `@`; empty for the anonymous one.
+    pub name: String,
+    /// `None` for a scalar map.
+    pub key: Option<Ty>,
+    /// What it stores.
+    pub value: MapValue,
+    /// How it was declared, if it was.
+    pub declared: Option<Declared>,
+    /// Where it was defined, in the sources that [`Session::quote`] was last given.
+    pub defined: Span,
+    /// Name and text of the file that defined it.
+    source: Rc<(String, String)>,
+    /// Where in that file.
+    place: Span,
+}
+
+impl Session {
+    /// The types that the known maps are made of.
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+
+    /// All known maps, in the order of their definition.
+    pub fn maps(&self) -> &[KnownMap] {
+        &self.maps
+    }
+
+    /// Adds the texts that defined the maps to the sources of the next compilation.
+    pub fn quote(&mut self, sources: &mut SourceMap) {
+        let mut added: Vec<(Rc<(String, String)>, u32)> = Vec::new();
+        for map in &mut self.maps {
+            let known = added
+                .iter()
+                .find(|(source, _)| Rc::ptr_eq(source, &map.source));
+            let base = match known {
+                Some((_, base)) => *base,
+                None => {
+                    let file = sources.add(map.source.0.clone(), map.source.1.clone());
+                    let base = sources.file(file).base;
+                    added.push((Rc::clone(&map.source), base));
+                    base
+                }
+            };
+            map.defined = Span::new(base + map.place.lo, base + map.place.hi);
+        }
+    }
+
+    /// The map of this name.
+    pub fn find(&self, name: &str) -> Option<&KnownMap> {
+        self.maps.iter().find(|map| map.name == name)
+    }
+
+    /// Takes over the maps that a program has defined; returns their names. The program was compiled in this session, from these sources.
+    pub fn adopt(&mut self, program: &Program, sources: &SourceMap) -> Vec<String> {
+        let is_new = |map: &&typed::Map| self.find(&map.name).is_none();
+        let mut new: Vec<KnownMap> = Vec::new();
+        for map in program.maps.iter().filter(is_new) {
+            let file = sources.file_at(map.span.lo).map(|id| sources.file(id));
+            let (base, source) = file.map_or((0, (String::new(), String::new())), |file| {
+                (file.base, (file.name.clone(), file.text.clone()))
+            });
+            let known = new.iter().find(|other| *other.source == source);
+            let source = known.map_or_else(|| Rc::new(source), |other| Rc::clone(&other.source));
+            let offset = |at: u32| at.saturating_sub(base);
+            new.push(KnownMap {
+                name: map.name.clone(),
+                key: map.key,
+                value: map.value,
+                declared: map.declared,
+                defined: map.span,
+                source,
+                place: Span::new(offset(map.span.lo), offset(map.span.hi)),
+            });
+        }
+        let names = new.iter().map(|map| map.name.clone()).collect();
+        if !new.is_empty() {
+            // The program's table began with ours: numbers of types mean the same in both.
+            self.types = program.types.clone();
+            self.maps.extend(new);
+        }
+        names
+    }
+
+    /// Forgets a map: its name is free for another type.
+    pub fn forget(&mut self, name: &str) {
+        self.maps.retain(|map| map.name != name);
+    }
+}
