@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::macros::MATCHES;
 use nettrace_grammar::ast::{self, Expr, ExprKind, Macro};
-use nettrace_grammar::{Diagnostic, FileId, SourceMap, Span, codes, parse, visit};
+use nettrace_grammar::{Diagnostic, FileId, Parsed, SourceMap, Span, codes, parse, visit};
 
 /// A text with the name that messages show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,16 @@ impl Unit {
     /// Reads a script and everything it needs; adds their texts to the sources.
     pub fn read(sources: &mut SourceMap, file: FileId, importer: &dyn Importer) -> Unit {
         let parsed = parse(sources, file);
+        Unit::of(parsed, sources, file, importer)
+    }
+
+    /// The same for a file that has been parsed already, as something else than a script perhaps.
+    pub fn of(
+        parsed: Parsed,
+        sources: &mut SourceMap,
+        file: FileId,
+        importer: &dyn Importer,
+    ) -> Unit {
         let mut reader = Reader {
             sources,
             importer,
