@@ -65,6 +65,11 @@ pub fn event_number(entry: u32, event: EventId) -> u64 {
     u64::from(entry) << 32 | u64::from(event.0)
 }
 
+/// Of events in objects that do not say.
+fn first_program() -> ProgramId {
+    ProgramId(0)
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
 fn is_zero(n: &u32) -> bool {
     *n == 0
@@ -389,6 +394,9 @@ pub struct Event {
     pub size: u32,
     /// The statement that sends it, in the sources' offset space.
     pub span: (u32, u32),
+    /// The program that sends it.
+    #[serde(default = "first_program")]
+    pub program: ProgramId,
     /// When it happened, if it says so: events that do are printed in this order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<EventTime>,

@@ -12,6 +12,7 @@ pub mod print;
 pub mod render;
 pub mod source;
 pub mod visit;
+pub mod words;
 
 mod actions;
 mod condition;

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List the scripts that come with nettrace
     List,
+    /// Try probes and expressions in an interactive session; also `nettrace` alone on a terminal
+    Repl(ReplArgs),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -141,6 +143,16 @@ pub(crate) struct CheckArgs {
     /// Program text instead of a file
     #[arg(short = 'e', value_name = "PROG", allow_hyphen_values = true)]
     pub(crate) program: Option<String>,
+    #[command(flatten)]
+    pub(crate) compile: CompileOptions,
+}
+
+/// `nettrace repl`
+#[derive(Args, Debug)]
+pub(crate) struct ReplArgs {
+    /// Scripts to begin with
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<String>,
     #[command(flatten)]
     pub(crate) compile: CompileOptions,
 }

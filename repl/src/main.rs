@@ -8,6 +8,7 @@ mod imports;
 mod options;
 mod report;
 mod script;
+mod session;
 mod trace;
 
 use std::fs;
@@ -62,6 +63,7 @@ fn run(cli: Cli) -> Exit {
         Some(Command::Build(args)) => build(&args),
         Some(Command::Check(args)) => check(&args),
         Some(Command::List) => print(&library()),
+        Some(Command::Repl(args)) => session::run(&args),
         Some(Command::Completions { shell }) => print(&completions(shell)),
     };
     exit.unwrap_or_else(|exit| exit)

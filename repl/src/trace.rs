@@ -45,6 +45,7 @@ impl Tracer<'_> {
             verifier_log: self.options.verbose,
             list_skipped: self.options.verbose,
             progress: !self.options.quiet,
+            since: None,
         };
         let mut loaded = match Loaded::load(elf, &self.kernel, load) {
             Ok(loaded) => loaded,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
+use std::rc::Rc;
 
 use aya_obj::generated::bpf_insn;
 use aya_obj::{Function, Object};
@@ -75,7 +76,7 @@ impl Parsed {
     pub(crate) fn link(
         mut self,
         plan: &Plan,
-        maps: &IndexVec<MapId, KernelMap>,
+        maps: &IndexVec<MapId, Rc<KernelMap>>,
         sources: &SourceMap,
     ) -> Result<IndexVec<ProgramId, Code>, Diagnostic> {
         let fds: BTreeMap<&str, RawFd> = plan

@@ -54,8 +54,13 @@ impl Control {
     pub(crate) fn start(&self) {
         if let Ok(now) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME) {
             let nanoseconds = Duration::from(now).as_nanos();
-            self.store(CONTROL_START, u64::try_from(nanoseconds).unwrap_or(0));
+            self.start_at(u64::try_from(nanoseconds).unwrap_or(0));
         }
+    }
+
+    /// Tells from when on `elapsed` counts, nanoseconds of `CLOCK_BOOTTIME`.
+    pub(crate) fn start_at(&self, nanoseconds: u64) {
+        self.store(CONTROL_START, nanoseconds);
     }
 
     fn store(&self, offset: u32, value: u64) {

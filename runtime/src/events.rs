@@ -4,7 +4,7 @@
 //! When records are read and when the run ends is decided in [`crate::run`].
 
 use nettrace_compiler::artifact::{
-    Action, Clock, Event, EventId, Field, MapId, Plan, event_number,
+    Action, Clock, Event, EventId, Field, MapId, Plan, ProgramId, event_number,
 };
 use nettrace_compiler::index::Id;
 use nettrace_grammar::{Diagnostic, codes};
@@ -24,8 +24,16 @@ pub struct Dispatcher<'a> {
     plan: &'a Plan,
     /// Where output goes.
     pub sink: &'a mut dyn Sink,
-    names: Names,
-    exit: Option<i32>,
+    state: Box<State>,
+}
+
+/// What stays from one event to the next. Scripts that run side by side share it.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// What turns addresses into names; its labels are those of the script whose event it is.
+    pub(crate) names: Names,
+    /// The code of `exit()`.
+    pub(crate) exit: Option<i32>,
     complaints: u32,
     text: Vec<u8>,
 }
@@ -34,45 +42,50 @@ impl<'a> Dispatcher<'a> {
     /// Fails if the plan describes values that cannot be decoded.
     pub fn new(plan: &'a Plan, sink: &'a mut dyn Sink) -> Result<Dispatcher<'a>, Diagnostic> {
         wire::check(plan)?;
-        let names = Names::new(plan);
-        Ok(Dispatcher {
-            plan,
-            sink,
-            names,
-            exit: None,
-            complaints: 0,
-            text: Vec::new(),
-        })
+        let state = State {
+            names: Names::new(plan),
+            ..State::default()
+        };
+        Ok(Dispatcher::resume(plan, sink, Box::new(state)))
+    }
+
+    /// Goes on with the events of a plan that has been checked.
+    pub(crate) fn resume(
+        plan: &'a Plan,
+        sink: &'a mut dyn Sink,
+        state: Box<State>,
+    ) -> Dispatcher<'a> {
+        Dispatcher { plan, sink, state }
+    }
+
+    /// What [`Dispatcher::resume`] needs to go on.
+    pub(crate) fn pause(self) -> Box<State> {
+        self.state
     }
 
     /// Uses other symbols than the running kernel's.
     pub fn names_mut(&mut self) -> &mut Names {
-        &mut self.names
+        &mut self.state.names
     }
 
     /// The code of `exit()`, once the script has called it. Later events are not carried out.
     pub fn exit_code(&self) -> Option<i32> {
-        self.exit
+        self.state.exit
     }
 
     /// Forgets that `exit()` was called, so that the events of `end` are carried out; returns its code.
     pub(crate) fn take_exit(&mut self) -> Option<i32> {
-        self.exit.take()
+        self.state.exit.take()
     }
 
     /// When a record's event happened, if it tells, nanoseconds of `CLOCK_BOOTTIME`. `start` is what `elapsed` counts from.
     pub(crate) fn time(&self, record: &[u8], start: impl FnOnce() -> u64) -> Option<u64> {
-        let time = event_of(self.plan, record).ok()?.time?;
-        let told = native(record.get(time.offset as usize..)?).ok()?;
-        match time.clock {
-            Clock::Boot => Some(told),
-            Clock::Elapsed => told.checked_add(start()),
-        }
+        time_of(self.plan, record, start)
     }
 
     /// Carries out one record.
     pub fn record(&mut self, record: &[u8], live: &mut dyn Live) {
-        if self.exit.is_some() {
+        if self.state.exit.is_some() {
             return;
         }
         let plan = self.plan;
@@ -84,7 +97,7 @@ impl<'a> Dispatcher<'a> {
             }
             Err(what) => self.complain(&what),
         }
-        if let Some(problem) = self.names.kernel.take_problem() {
+        if let Some(problem) = self.state.names.kernel.take_problem() {
             self.sink.problem(&problem);
         }
     }
@@ -97,27 +110,28 @@ impl<'a> Dispatcher<'a> {
     ) -> Result<(), DecodeError> {
         match &event.action {
             Action::Printf { format } => {
-                self.text.clear();
-                let (text, names) = (&mut self.text, &mut self.names);
+                let State { text, names, .. } = &mut *self.state;
+                text.clear();
                 format::write_printf(text, format, &event.fields, record, names);
-                self.sink.text(TextKind::Printf, &self.text);
+                self.sink.text(TextKind::Printf, text);
             }
             Action::PrintValue => {
                 let value = first(&event.fields, record);
-                self.sink.value(&value, &mut self.names);
+                self.sink.value(&value, &mut self.state.names);
             }
             Action::PrintMap { map, top, div } => self.print_map(*map, *top, *div, live),
             Action::Clear { map } => self.told(live.clear(*map)),
             Action::Zero { map } => self.told(live.zero(*map)),
             Action::Time { format } => {
-                self.text.clear();
-                clock::write_now(&mut self.text, format);
-                self.sink.text(TextKind::Time, &self.text);
+                let text = &mut self.state.text;
+                text.clear();
+                clock::write_now(text, format);
+                self.sink.text(TextKind::Time, text);
             }
             Action::Join { separator } => self.join(&event.fields, record, separator)?,
             Action::Exit => {
                 let code = first(&event.fields, record)?.bits().unwrap_or(0);
-                self.exit = Some((code & 0xff) as i32);
+                self.state.exit = Some((code & 0xff) as i32);
             }
         }
         Ok(())
@@ -132,17 +146,18 @@ impl<'a> Dispatcher<'a> {
     ) -> Result<(), DecodeError> {
         let count = first(fields, record)?.bits().unwrap_or(0);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        self.text.clear();
+        let State { text, names, .. } = &mut *self.state;
+        text.clear();
         for (i, field) in fields.iter().skip(1).take(count).enumerate() {
             if i > 0 {
-                self.text.extend_from_slice(separator.as_bytes());
+                text.extend_from_slice(separator.as_bytes());
             }
             match decode_field(field, record) {
-                Ok(value) => write_value(&mut self.text, &value, &mut self.names),
-                Err(error) => write_failure(&mut self.text, error),
+                Ok(value) => write_value(text, &value, names),
+                Err(error) => write_failure(text, error),
             }
         }
-        self.sink.text(TextKind::Join, &self.text);
+        self.sink.text(TextKind::Join, text);
         Ok(())
     }
 
@@ -158,7 +173,7 @@ impl<'a> Dispatcher<'a> {
         match live.entries(id) {
             Ok(entries) => {
                 let table = Table::new(map, script, &entries, top, div);
-                self.sink.map(&table, &mut self.names);
+                self.sink.map(&table, &mut self.state.names);
             }
             Err(problem) => self.sink.problem(&problem),
         }
@@ -172,13 +187,34 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn complain(&mut self, what: &str) {
-        self.complaints += 1;
-        if self.complaints <= MAX_COMPLAINTS {
+        self.state.complaints += 1;
+        if self.state.complaints <= MAX_COMPLAINTS {
             let bug = Diagnostic::host(codes::INTERNAL, format!("cannot read an event: {what}"))
                 .note("this is a bug of nettrace, or the object file is damaged");
             self.sink.problem(&bug);
         }
     }
+}
+
+/// When a record's event happened, if it tells.
+pub(crate) fn time_of(plan: &Plan, record: &[u8], start: impl FnOnce() -> u64) -> Option<u64> {
+    let time = event_of(plan, record).ok()?.time?;
+    let told = native(record.get(time.offset as usize..)?).ok()?;
+    match time.clock {
+        Clock::Boot => Some(told),
+        Clock::Elapsed => told.checked_add(start()),
+    }
+}
+
+/// The number of the entry whose event a record is; see [`event_number`].
+pub(crate) fn entry_of(record: &[u8]) -> Option<u32> {
+    let number = native(record).ok()?;
+    u32::try_from(number >> 32).ok()
+}
+
+/// The program that sent a record.
+pub(crate) fn sender(plan: &Plan, record: &[u8]) -> Option<ProgramId> {
+    event_of(plan, record).ok().map(|event| event.program)
 }
 
 fn event_of<'p>(plan: &'p Plan, record: &[u8]) -> Result<&'p Event, String> {
@@ -224,7 +260,7 @@ mod tests {
     ) -> (String, String, Option<i32>) {
         let mut sink = sink();
         let mut events = Dispatcher::new(plan, &mut sink).expect("a good plan");
-        events.names = with_symbols(Names::new(plan));
+        events.state.names = with_symbols(Names::new(plan));
         for record in records {
             events.record(record, live);
         }

@@ -26,6 +26,8 @@ pub mod sys;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod timers;
 pub mod tracefs;
+pub mod units;
 mod verifier;
 pub mod wire;

@@ -4,10 +4,14 @@
 //! [`Loaded::load`], [`Loaded::check_host`], [`Loaded::run_begin`], [`Loaded::attach`], then (see [`Live`]) `detach` and `run_end`. Dropping
 //! it at any point leaves nothing in the kernel, and so does killing the process: nothing is ever pinned.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
 
 use aya::maps::{Map, MapData, RingBuf};
-use nettrace_compiler::artifact::{Attach, MapId, Plan, Program, ProgramId, Target};
+use nettrace_compiler::artifact::{
+    Attach, Map as PlannedMap, MapId, Plan, Program, ProgramId, Target,
+};
 use nettrace_compiler::index::IndexVec;
 use nettrace_compiler::object;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
@@ -34,6 +38,48 @@ pub struct LoadOptions {
     pub list_skipped: bool,
     /// Shows a line on a terminal while attaching or detaching takes long.
     pub progress: bool,
+    /// What `elapsed` counts from, nanoseconds of `CLOCK_BOOTTIME`; the start of the script unless given.
+    pub since: Option<u64>,
+}
+
+/// Kernel maps that several scripts use: those of the scripts by name, and the ring buffer.
+#[derive(Clone, Debug, Default)]
+pub struct SharedMaps {
+    scripts: HashMap<String, Rc<KernelMap>>,
+    ring: Option<Rc<KernelMap>>,
+}
+
+impl SharedMaps {
+    /// The shared map that stands for one of a plan.
+    fn of(&self, plan: &Plan, id: MapId, map: &PlannedMap) -> Option<&Rc<KernelMap>> {
+        match &map.script {
+            Some(script) => self.scripts.get(&script.name),
+            None if plan.ring == Some(id) => self.ring.as_ref(),
+            None => None,
+        }
+    }
+
+    /// From now on the maps of a loaded script are shared too; gives the names of those that were not.
+    pub fn add(&mut self, loaded: &Loaded) -> Vec<String> {
+        let mut new = Vec::new();
+        for (planned, map) in loaded.plan.maps.iter().zip(loaded.maps.iter()) {
+            if let Some(script) = &planned.script
+                && !self.scripts.contains_key(&script.name)
+            {
+                self.scripts.insert(script.name.clone(), Rc::clone(map));
+                new.push(script.name.clone());
+            }
+        }
+        if let (None, Some(ring)) = (&self.ring, loaded.plan.ring) {
+            self.ring = loaded.maps.get(ring).cloned();
+        }
+        new
+    }
+
+    /// Later scripts do not get the map of this name (`@start`); those that have it keep it.
+    pub fn forget(&mut self, name: &str) {
+        self.scripts.remove(name);
+    }
 }
 
 /// A script in the kernel.
@@ -46,7 +92,7 @@ pub struct Loaded {
     programs: IndexVec<ProgramId, Prepared>,
     codes: IndexVec<ProgramId, Code>,
     control: Option<Control>,
-    maps: IndexVec<MapId, KernelMap>,
+    maps: IndexVec<MapId, Rc<KernelMap>>,
     btf: Option<OwnedFd>,
     warnings: Vec<Diagnostic>,
     options: LoadOptions,
@@ -62,6 +108,19 @@ impl Loaded {
         functions: &dyn KernelFunctions,
         options: LoadOptions,
     ) -> Result<Loaded, Vec<Diagnostic>> {
+        Loaded::load_beside(elf, functions, options, &SharedMaps::default())
+    }
+
+    /// The same, with maps that other scripts have made: those of the same name are used instead of new ones.
+    ///
+    /// # Errors
+    /// As [`Loaded::load`]; `BAD_OBJECT` when a shared map has not the shape that the object needs.
+    pub fn load_beside(
+        elf: &[u8],
+        functions: &dyn KernelFunctions,
+        options: LoadOptions,
+        shared: &SharedMaps,
+    ) -> Result<Loaded, Vec<Diagnostic>> {
         let one = |diag: Diagnostic| vec![diag];
         let plan = object::read(elf).map_err(one)?;
         let mut sources = SourceMap::new();
@@ -71,7 +130,7 @@ impl Loaded {
         let parsed = Parsed::new(elf).map_err(one)?;
         raise_limits(&plan);
         let btf = load_btf(&parsed.btf).map_err(one)?;
-        let maps = create_maps(&plan, &parsed, btf.as_ref()).map_err(one)?;
+        let maps = create_maps(&plan, &parsed, btf.as_ref(), shared).map_err(one)?;
         let control = map_control(&plan, &maps).map_err(one)?;
         let codes = parsed.link(&plan, &maps, &sources).map_err(one)?;
         let mut loaded = Loaded {
@@ -172,7 +231,10 @@ impl Loaded {
     /// `KERNEL_REFUSED` when the kernel cannot run programs on request.
     pub fn run_begin(&mut self) -> Result<(), Diagnostic> {
         if let Some(control) = &self.control {
-            control.start();
+            match self.options.since {
+                Some(since) => control.start_at(since),
+                None => control.start(),
+            }
         }
         self.run_all(|attach| matches!(attach, Attach::Begin))
     }
@@ -207,9 +269,24 @@ impl Loaded {
         functions: &dyn KernelFunctions,
         stop: Stop<'_>,
     ) -> Result<Attached, Vec<Diagnostic>> {
+        self.attach_some(functions, stop, &|_| true)
+    }
+
+    /// The same for some of the programs, which are not attached.
+    ///
+    /// # Errors
+    /// As [`Loaded::attach`].
+    pub fn attach_some(
+        &mut self,
+        functions: &dyn KernelFunctions,
+        stop: Stop<'_>,
+        which: &dyn Fn(ProgramId) -> bool,
+    ) -> Result<Attached, Vec<Diagnostic>> {
         let mut report = Report::new(&self.plan);
         let mut attached = 0;
-        let total = self.plan.programs.iter().map(|p| p.targets.len()).sum();
+        let chosen = self.plan.programs.iter_enumerated();
+        let chosen = chosen.filter(|(id, _)| which(*id));
+        let total = chosen.map(|(_, p)| p.targets.len()).sum();
         let progress = Progress::new("Attaching", "Ctrl-C stops", total, self.options.progress);
         let site = Site {
             functions,
@@ -217,6 +294,9 @@ impl Loaded {
             progress: &progress,
         };
         for ((id, program), code) in self.plan.programs.iter_enumerated().zip(self.codes.iter()) {
+            if !which(id) {
+                continue;
+            }
             let loader = attach::Loader {
                 code,
                 btf: self.btf.as_ref().map(|fd| fd.as_fd()),
@@ -242,7 +322,7 @@ impl Loaded {
         match report.finish() {
             Ok(warnings) => self.warnings.extend(warnings),
             Err(problems) => {
-                self.detach(stop);
+                self.detach_some(which, stop);
                 return Err(problems);
             }
         }
@@ -259,7 +339,27 @@ impl Loaded {
         Ok(Attached::All(attached, skipped))
     }
 
-    fn enable(&self, on: bool) {
+    /// Closes the links of some of the programs.
+    pub fn detach_some(&mut self, which: &dyn Fn(ProgramId) -> bool, stop: Stop<'_>) {
+        let links = std::mem::take(&mut self.links);
+        let (gone, kept): (Vec<_>, Vec<_>) = links.into_iter().partition(|(id, _)| which(*id));
+        self.links = kept;
+        let links: Vec<OwnedFd> = gone.into_iter().map(|(_, link)| link).collect();
+        let hint = "Ctrl-C leaves the rest to the background";
+        let progress = Progress::new("Detaching", hint, links.len(), self.options.progress);
+        attach::close_all(links, &progress, stop);
+    }
+
+    /// What the kernel has counted of a program: how often it ran, and nanoseconds in total. Zero unless the kernel was told to count.
+    pub fn run_counts(&self, program: ProgramId) -> (u64, u64) {
+        let prepared = self.programs.get(program);
+        let counts = prepared.into_iter().flat_map(Prepared::fds);
+        let counts = counts.map(sys::info::run_counts);
+        counts.fold((0, 0), |(runs, time), (r, t)| (runs + r, time + t))
+    }
+
+    /// Lets programs record, or stops them at once; they stay attached.
+    pub fn enable(&self, on: bool) {
         if let Some(control) = &self.control {
             control.enable(on);
         }
@@ -328,11 +428,7 @@ impl Live for Loaded {
 
     fn detach(&mut self, stop: Stop<'_>) {
         self.enable(false);
-        let links = std::mem::take(&mut self.links);
-        let links: Vec<OwnedFd> = links.into_iter().map(|(_, link)| link).collect();
-        let hint = "Ctrl-C leaves the rest to the background";
-        let progress = Progress::new("Detaching", hint, links.len(), self.options.progress);
-        attach::close_all(links, &progress, stop);
+        self.detach_some(&|_| true, stop);
     }
 
     fn run_end(&mut self) -> Result<(), Diagnostic> {
@@ -391,14 +487,22 @@ fn create_maps(
     plan: &Plan,
     parsed: &Parsed,
     btf: Option<&OwnedFd>,
-) -> Result<IndexVec<MapId, KernelMap>, Diagnostic> {
+    shared: &SharedMaps,
+) -> Result<IndexVec<MapId, Rc<KernelMap>>, Diagnostic> {
     plan.maps
         .iter_enumerated()
         .map(|(id, map)| {
+            if let Some(known) = shared.of(plan, id, map) {
+                return match known.serves(map) {
+                    true => Ok(Rc::clone(known)),
+                    false => Err(other_shape(plan, id)),
+                };
+            }
             let types = btf
                 .zip(parsed.map_types(&map.symbol))
                 .map(|(fd, (key, value))| (fd.as_fd(), key, value));
-            KernelMap::create(map, plan.control == Some(id), types).map_err(|e| {
+            let created = KernelMap::create(map, plan.control == Some(id), types);
+            created.map(Rc::new).map_err(|e| {
                 let doing = format!("create map `{}`", map_name(plan, id));
                 refused(&doing, &e)
             })
@@ -406,9 +510,17 @@ fn create_maps(
         .collect()
 }
 
+fn other_shape(plan: &Plan, id: MapId) -> Diagnostic {
+    let message = format!(
+        "the map `{}` has another shape in this object",
+        map_name(plan, id)
+    );
+    Diagnostic::host(codes::BAD_OBJECT, message)
+}
+
 fn map_control(
     plan: &Plan,
-    maps: &IndexVec<MapId, KernelMap>,
+    maps: &IndexVec<MapId, Rc<KernelMap>>,
 ) -> Result<Option<Control>, Diagnostic> {
     let Some(id) = plan.control else {
         return Ok(None);

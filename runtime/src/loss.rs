@@ -57,6 +57,12 @@ impl Losses {
         increases
     }
 
+    /// What a program has lost so far because the ring was full.
+    pub(crate) fn of(&self, program: ProgramId) -> u64 {
+        let counter = self.programs.get(program.index());
+        counter.map_or(0, |counter| counter.seen)
+    }
+
     /// All losses so far, with what programs have missed.
     pub fn ledger(&self, missed: &[Missed]) -> Ledger {
         let of = |count: &dyn Fn(usize, &Counter) -> u64| {

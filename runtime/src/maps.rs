@@ -69,6 +69,16 @@ impl KernelMap {
         })
     }
 
+    /// Whether this map can be used where the plan wants one like that.
+    pub(crate) fn serves(&self, plan: &Map) -> bool {
+        let value_size = match plan.kind.per_cpu() {
+            true => (plan.value_size as usize).next_multiple_of(8) * possible_cpus(),
+            false => plan.value_size as usize,
+        };
+        let sizes = (self.key_size, self.value_size);
+        self.kind == plan.kind && sizes == (plan.key_size as usize, value_size)
+    }
+
     /// Reads all entries. While programs write, an entry may be missed or be new; none is torn inside 8 bytes.
     pub(crate) fn entries(&self) -> Result<Entries, SysError> {
         match self.by_batches() {

@@ -181,6 +181,7 @@ pub(crate) fn event(plan: &mut Plan, action: Action, members: &[Layout]) -> u64 
                 fields,
                 size,
                 span: (0, 0),
+                program: nettrace_compiler::artifact::ProgramId(0),
                 time: None,
             })
             .0,

@@ -55,7 +55,7 @@ impl Lower<'_> {
         fill: impl FnOnce(&mut Self, &[Place]),
     ) -> EventId {
         let ring = self.plans.ring();
-        let id = self.plans.event(action, layouts, self.b.span());
+        let id = self.plans.event(self.id, action, layouts, self.b.span());
         let event = self.plans.event_of(id);
         let size = event.size;
         let fields: Vec<(u32, u32)> = event

@@ -346,7 +346,13 @@ impl Plans {
     // ---- events -------------------------------------------------------------------------------------------------------
 
     /// Adds a kind of event: the id, then values of these layouts.
-    pub(crate) fn event(&mut self, action: Action, layouts: Vec<Layout>, span: Span) -> EventId {
+    pub(crate) fn event(
+        &mut self,
+        program: ProgramId,
+        action: Action,
+        layouts: Vec<Layout>,
+        span: Span,
+    ) -> EventId {
         let mut at = 8;
         let fields = layouts
             .into_iter()
@@ -365,6 +371,7 @@ impl Plans {
             fields,
             size: at.next_multiple_of(8),
             span: (span.lo, span.hi),
+            program,
             time: None,
         })
     }

@@ -30,6 +30,11 @@ const KEYS: [&str; 7] = [
     "str_trunc_trailer",
 ];
 
+/// Names of the options that act.
+pub fn names() -> &'static [&'static str] {
+    &KEYS
+}
+
 /// Options of bpftrace that have nothing to act on.
 const IGNORED: [&str; 22] = [
     "cache_user_symbols",

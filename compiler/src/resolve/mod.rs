@@ -23,6 +23,7 @@ use crate::probes::ProbeKind;
 use crate::unit::OptionValue;
 
 pub(crate) use attach::{points, probe};
+pub use config::names as config_names;
 pub(crate) use uses::{Uses, is_args};
 
 /// Where the arguments of a probe's targets are described.

@@ -15,6 +15,7 @@ pub mod writer;
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 
 use nettrace_compiler::artifact::Plan;
 use nettrace_grammar::Diagnostic;
@@ -37,15 +38,22 @@ pub struct Names {
     pub network: Network,
     /// The time of day.
     pub clock: WallClock,
+    /// What the script says itself.
+    labels: Rc<Labels>,
+}
+
+/// What a plan says about how its values are printed.
+#[derive(Debug, Default)]
+pub struct Labels {
     /// Full probe names by cookie.
     probes: Vec<String>,
     /// Appended to strings that were cut off.
     trailer: String,
 }
 
-impl Names {
+impl Labels {
     /// The names of a plan's targets, and its settings.
-    pub fn new(plan: &Plan) -> Names {
+    pub fn new(plan: &Plan) -> Labels {
         let mut probes = Vec::new();
         for target in plan.programs.iter().flat_map(|program| &program.targets) {
             let Ok(cookie) = usize::try_from(target.cookie) else {
@@ -57,25 +65,36 @@ impl Names {
                 probes[cookie].clone_from(&target.probe);
             }
         }
-        Names {
-            kernel: KernelSymbols::default(),
-            user: UserSymbols::default(),
-            network: Network::default(),
-            clock: WallClock::default(),
+        Labels {
             probes,
             trailer: plan.settings.str_trunc_trailer.clone(),
         }
+    }
+}
+
+impl Names {
+    /// Names for the values of one plan.
+    pub fn new(plan: &Plan) -> Names {
+        Names {
+            labels: Rc::new(Labels::new(plan)),
+            ..Names::default()
+        }
+    }
+
+    /// From now on the values are those of another script.
+    pub fn speak_for(&mut self, labels: &Rc<Labels>) {
+        self.labels = Rc::clone(labels);
     }
 
     /// The probe that has this cookie.
     pub fn probe(&self, cookie: u64) -> Option<&str> {
         let index = usize::try_from(cookie).ok()?;
-        self.probes.get(index).map(String::as_str)
+        self.labels.probes.get(index).map(String::as_str)
     }
 
     /// What is appended to strings that were cut off.
     pub fn trailer(&self) -> &str {
-        &self.trailer
+        &self.labels.trailer
     }
 }
 

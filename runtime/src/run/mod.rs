@@ -5,19 +5,15 @@
 //! `exit()` what was sent later is dropped. A second signal cuts the end short. A reader that has gone away ends the run
 //! without a word. [`pace`] decides how often the ring is read.
 
-mod pace;
+pub(crate) mod pace;
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nettrace_compiler::artifact::{Attach, CONTROL_START, MapId, Plan, ProgramId, Target};
+use nettrace_compiler::artifact::{Attach, CONTROL_START, MapId, Plan};
 use nettrace_grammar::{Diagnostic, codes};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::time::TimeSpec;
-use nix::sys::timer::{Expiration, TimerSetTimeFlags};
-use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 use nix::time::clock_gettime;
 
 use self::pace::Pace;
@@ -29,6 +25,7 @@ use crate::order::Order;
 use crate::output::{Sink, Skipped};
 use crate::ring::Ring;
 use crate::signals::Signals;
+use crate::timers::{self, Timer};
 use crate::wire;
 
 /// Records handled before timers, signals and the output get their turn.
@@ -37,8 +34,6 @@ const BATCH: usize = 1024;
 const RECORD_HEADER: u64 = 8;
 /// How often losses are told.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
-/// A timer that is late runs its program once for each missed period, but not more often than this.
-const MAX_CATCH_UP: u64 = 1000;
 /// Exit code when the run itself failed.
 const FAILED: i32 = 255;
 
@@ -131,7 +126,7 @@ impl<'a> Session<'a> {
     }
 
     fn wait(&mut self, live: &mut dyn Live, signals: &Signals) -> Result<(), Diagnostic> {
-        let mut timers = start_timers(self.plan).map_err(|e| refused("timerfd", e))?;
+        let timers = timers::start(self.plan, &|_| true).map_err(|e| refused("timerfd", e))?;
         let others = self
             .watch(&timers, signals)
             .map_err(|e| refused("epoll", e))?;
@@ -160,7 +155,7 @@ impl<'a> Session<'a> {
                 match event.data() {
                     SIGNALS => {}
                     READER => self.closed = true,
-                    number => self.fire(&mut timers, number - TIMERS, live),
+                    number => self.fire(&timers, number - TIMERS, live),
                 }
             }
         }
@@ -172,12 +167,12 @@ impl<'a> Session<'a> {
     }
 
     /// Everything but the ring.
-    fn watch(&self, timers: &[Timer<'_>], signals: &Signals) -> nix::Result<Epoll> {
+    fn watch(&self, timers: &[Timer], signals: &Signals) -> nix::Result<Epoll> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let readable = |number| EpollEvent::new(EpollFlags::EPOLLIN, number);
         epoll.add(signals, readable(SIGNALS))?;
         for (timer, number) in timers.iter().zip(TIMERS..) {
-            epoll.add(timer.clock.as_fd(), readable(number))?;
+            epoll.add(timer, readable(number))?;
         }
         if let Some(output) = self.events.sink.watched() {
             // No event asked for: only its error and hang-up are reported. Files cannot be watched and need not be.
@@ -274,16 +269,19 @@ impl<'a> Session<'a> {
         self.closed = true;
     }
 
-    fn fire(&mut self, timers: &mut [Timer<'_>], number: u64, live: &mut dyn Live) {
-        let timer = usize::try_from(number).ok().and_then(|i| timers.get_mut(i));
+    fn fire(&mut self, timers: &[Timer], number: u64, live: &mut dyn Live) {
+        let timer = usize::try_from(number).ok().and_then(|i| timers.get(i));
         let Some(timer) = timer else {
             return;
         };
-        for _ in 0..timer.expirations().min(MAX_CATCH_UP) {
-            if let Err(problem) = live.fire(timer.program, timer.target) {
+        let Some(target) = timer.target(self.plan) else {
+            return;
+        };
+        for _ in 0..timer.expirations() {
+            if let Err(problem) = live.fire(timer.program, target) {
                 self.events.sink.problem(&problem);
                 // Told once: it would fail each time.
-                let _ = timer.clock.unset();
+                timer.stop();
                 return;
             }
         }
@@ -370,7 +368,7 @@ impl<'a> Session<'a> {
 }
 
 /// Nanoseconds of `CLOCK_BOOTTIME`; the clock that events tell.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
     now.map_or(u64::MAX, |now| {
         u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX)
@@ -378,7 +376,7 @@ fn now() -> u64 {
 }
 
 /// What `elapsed` counts from.
-fn read_start(plan: &Plan, live: &mut dyn Live) -> u64 {
+pub(crate) fn read_start(plan: &Plan, live: &mut dyn Live) -> u64 {
     let control = plan.control.and_then(|id| live.entries(id).ok());
     let start = control.and_then(|c| native(c.values.get(CONTROL_START as usize..)?).ok());
     start.unwrap_or(0)
@@ -389,7 +387,7 @@ fn is_host_problem(error: &io::Error) -> bool {
 }
 
 /// Waits; a signal's interruption is no event.
-fn wait<'e>(
+pub(crate) fn wait<'e>(
     epoll: &Epoll,
     ready: &'e mut [EpollEvent],
     timeout: EpollTimeout,
@@ -401,7 +399,7 @@ fn wait<'e>(
     }
 }
 
-fn refused(what: &str, errno: Errno) -> Diagnostic {
+pub(crate) fn refused(what: &str, errno: Errno) -> Diagnostic {
     Diagnostic::host(
         codes::KERNEL_REFUSED,
         format!("{what} failed: {}", errno.desc()),
@@ -409,46 +407,8 @@ fn refused(what: &str, errno: Errno) -> Diagnostic {
 }
 
 /// Rounded up: one too early would find nothing to do.
-fn milliseconds(time: Duration) -> EpollTimeout {
+pub(crate) fn milliseconds(time: Duration) -> EpollTimeout {
     EpollTimeout::try_from(time + Duration::from_millis(1)).unwrap_or(EpollTimeout::ZERO)
-}
-
-/// The clock of one `interval` target.
-struct Timer<'p> {
-    program: ProgramId,
-    target: &'p Target,
-    clock: TimerFd,
-}
-
-impl Timer<'_> {
-    /// How many periods have passed since the last time.
-    fn expirations(&self) -> u64 {
-        let mut count = [0u8; 8];
-        match nix::unistd::read(&self.clock, &mut count) {
-            Ok(8) => u64::from_ne_bytes(count),
-            _ => 0,
-        }
-    }
-}
-
-fn start_timers(plan: &Plan) -> nix::Result<Vec<Timer<'_>>> {
-    let mut timers = Vec::new();
-    for (program, description) in plan.programs.iter_enumerated() {
-        for target in &description.targets {
-            if let Attach::Interval { period } = target.attach {
-                let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
-                let clock = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-                let period = TimeSpec::from_duration(Duration::from_nanos(period.max(1)));
-                clock.set(Expiration::Interval(period), TimerSetTimeFlags::empty())?;
-                timers.push(Timer {
-                    program,
-                    target,
-                    clock,
-                });
-            }
-        }
-    }
-    Ok(timers)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const MANY: usize = 100;
 
 /// Judges how busy the system is.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// Bytes of the ring.
     room: u64,
     since: Instant,
@@ -29,7 +29,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// For a ring with this much room.
-    pub(super) fn new(room: u64, now: Instant) -> Pace {
+    pub(crate) fn new(room: u64, now: Instant) -> Pace {
         Pace {
             room,
             since: now,
@@ -40,7 +40,7 @@ impl Pace {
     }
 
     /// So many records of so many bytes together were read; says how long to let the next ones gather.
-    pub(super) fn read(&mut self, records: usize, bytes: u64, now: Instant) -> Duration {
+    pub(crate) fn read(&mut self, records: usize, bytes: u64, now: Instant) -> Duration {
         self.records += records;
         self.bytes += bytes;
         let passed = now.saturating_duration_since(self.since);

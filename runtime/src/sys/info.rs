@@ -1,10 +1,10 @@
 //! What the kernel counts about programs and links: hits that did not come through.
 
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{bpf_cmd, bpf_link_info, bpf_link_type, bpf_prog_info};
+use aya_obj::generated::{bpf_cmd, bpf_link_info, bpf_link_type, bpf_prog_info, bpf_stats_type};
 
-use super::{attr, bpf};
+use super::{SysError, attr, bpf, bpf_fd};
 
 /// Hits of a program that the kernel left out because another program was running on the same CPU; 0 where the kernel does not
 /// count them (kprobes before 6.7).
@@ -15,6 +15,23 @@ pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
         Some(()) => info.recursion_misses,
         None => 0,
     }
+}
+
+/// How often a program ran and how many nanoseconds that took in total, while [`count_runs`] was in force.
+pub(crate) fn run_counts(program: BorrowedFd<'_>) -> (u64, u64) {
+    // SAFETY: a C struct of integers, for which zero is a value.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    match read(program, &mut info) {
+        Some(()) => (info.run_cnt, info.run_time_ns),
+        None => (0, 0),
+    }
+}
+
+/// Has the kernel count the runs of all programs until the descriptor is closed (5.8).
+pub(crate) fn count_runs() -> Result<OwnedFd, SysError> {
+    let mut attr = attr();
+    attr.enable_stats.type_ = bpf_stats_type::BPF_STATS_RUN_TIME as u32;
+    bpf_fd("BPF_ENABLE_STATS", bpf_cmd::BPF_ENABLE_STATS, &mut attr)
 }
 
 /// Hits that did not reach the program of a kprobe or kprobe-multi link, because a probe was hit while another one was handled; 0

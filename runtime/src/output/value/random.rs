@@ -129,6 +129,7 @@ fn with_event(layout: Layout, size: u32) -> Plan {
         fields: fields.clone(),
         size,
         span: (0, 0),
+        program: nettrace_compiler::artifact::ProgramId(0),
         time: None,
     });
     plan.events.push(Event {
@@ -136,6 +137,7 @@ fn with_event(layout: Layout, size: u32) -> Plan {
         fields,
         size,
         span: (0, 0),
+        program: nettrace_compiler::artifact::ProgramId(0),
         time: None,
     });
     plan

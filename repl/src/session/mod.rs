@@ -1,0 +1,359 @@
+//! The interactive session: `nettrace repl`.
+//!
+//! In: entries, typed or from a file. Out: what they print. An entry is a command ([`commands`]), items of a script, whose probes are
+//! attached at once and get numbers, or statements, which are carried out now. Maps live on from one entry to the next. Nothing that goes
+//! wrong ends the session. What traces runs in a thread of its own ([`nettrace_runtime::units`]).
+
+#![allow(dead_code)] // The editor comes with the next change.
+
+mod bench;
+mod board;
+mod commands;
+mod entry;
+mod input;
+mod look;
+mod output;
+mod store;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use nettrace_compiler::kernel::{Feature, Kernel as _};
+use nettrace_compiler::pipeline::Compiled;
+use nettrace_grammar::{Diagnostic, SourceMap, codes};
+use nettrace_runtime::load::LoadOptions;
+use nettrace_runtime::signals::Signals;
+use nettrace_runtime::units::{Added, Notice, Programs, Silence, Tracer, Units};
+
+use self::bench::{Attempt, Bench};
+use self::board::Board;
+use self::entry::Entry;
+use self::input::{Lines, Read};
+use crate::cli::ReplArgs;
+use crate::options::{self, Words};
+use crate::report::{Exit, Reporter};
+use crate::script::{self, Script};
+
+/// Starts a session.
+pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
+    let reporter = Reporter::new(args.compile.color);
+    let signals = crate::block_signals(reporter)?;
+    let kernel = crate::running(&args.compile, reporter)?;
+    let options = LoadOptions::default();
+    let tracer = Tracer::start(output::plain, options, args.compile.btf.clone());
+    let tracer = tracer.map_err(|diag| {
+        reporter.host(diag);
+        Exit::Refused
+    })?;
+    let mut session = Session {
+        bench: Bench::new(kernel, args.compile.clone()),
+        tracer,
+        board: Board::default(),
+        reporter,
+        signals: &signals,
+        statements: Vec::new(),
+        width: None,
+        leaving: false,
+    };
+    session.greet();
+    for file in &args.files {
+        session.load(file, &[]);
+    }
+    let mut lines = Lines::new(&signals);
+    while !session.leaving {
+        match lines.next() {
+            Read::Entry(text) => session.enter(&text),
+            Read::Cleared => {}
+            Read::End => break,
+        }
+    }
+    Ok(session.leave())
+}
+
+/// A session.
+pub(crate) struct Session<'s> {
+    bench: Bench,
+    tracer: Tracer,
+    board: Board,
+    reporter: Reporter,
+    signals: &'s Signals,
+    /// Statements that were carried out and stored something, for `:save`.
+    statements: Vec<String>,
+    /// Columns of the terminal, if there is one.
+    width: Option<usize>,
+    leaving: bool,
+}
+
+impl Session<'_> {
+    /// Says once what will not work.
+    fn greet(&mut self) {
+        if let Some(diag) = nettrace_runtime::units::forbidden() {
+            self.reporter
+                .host(diag.note("types, checks, `:emit`, `:type` and `:list` work all the same"));
+        }
+        if !self.bench.kernel.has(Feature::Kprobes) {
+            self.say("this kernel has no kprobes (CONFIG_KPROBES): kprobe, kretprobe and skb probes do not attach");
+        }
+    }
+
+    /// Carries out an entry.
+    pub(crate) fn enter(&mut self, text: &str) {
+        match entry::sort(text) {
+            Entry::Nothing => {}
+            Entry::Command(name, rest) => commands::carry_out(self, name, rest),
+            Entry::Script => {
+                let name = format!("entry {}", self.bench.next());
+                let script = self.bench.script(&name, text);
+                self.add(script, &Words::default(), None, None);
+            }
+            Entry::Statements => self.evaluate(text),
+        }
+        self.hear();
+    }
+
+    /// Compiles a script and attaches its probes. `number` is the probe that it replaces.
+    fn add(&mut self, script: Script, words: &Words, origin: Option<&str>, number: Option<u32>) {
+        if !script.problems.is_empty() {
+            self.reporter.print(&script.sources, &script.problems);
+            return;
+        }
+        if script.unit.script.probes.is_empty() && script.unit.diags.is_empty() {
+            let kept = self.bench.keep(&script);
+            if !kept.is_empty() {
+                self.say(&format!("defined {}", kept.join(", ")));
+                return;
+            }
+        }
+        let attempt = self.bench.compile(script, words);
+        let replaces = number
+            .and_then(|n| self.board.get(n))
+            .map(|p| p.programs.clone());
+        let Some(added) = self.try_out(&attempt, replaces.clone()) else {
+            return;
+        };
+        self.bench.keep(&attempt.script);
+        if added.exit.is_some() || added.gone {
+            return;
+        }
+        let Some(artifact) = &attempt.compiled.artifact else {
+            return;
+        };
+        let sources = &attempt.script.sources;
+        let numbers = self.board.place(&artifact.plan, sources, origin, number);
+        if let Some(old) = replaces {
+            self.clean_up(&old);
+        }
+        self.tell_attached(&numbers, &added);
+    }
+
+    /// Reports what the compiler says, loads what it made, and keeps the maps.
+    fn try_out(&mut self, attempt: &Attempt, replaces: Option<Programs>) -> Option<Added> {
+        let Attempt { script, compiled } = attempt;
+        self.reporter.print(&script.sources, &compiled.diagnostics);
+        let Compiled {
+            artifact: Some(artifact),
+            program: Some(program),
+            ..
+        } = compiled
+        else {
+            return None;
+        };
+        let elf = artifact.elf.clone();
+        let added = self.ask(move |units| units.add(&elf, replaces.as_ref()))?;
+        match added {
+            Ok(added) => {
+                self.reporter.print(&script.sources, &added.warnings);
+                self.bench.adopt(program, script);
+                Some(added)
+            }
+            Err(diags) => {
+                self.reporter.print(&script.sources, &diags);
+                None
+            }
+        }
+    }
+
+    fn tell_attached(&mut self, numbers: &[u32], added: &Added) {
+        let stats = self.stats();
+        for &number in numbers {
+            let Some(placed) = self.board.get(number) else {
+                continue;
+            };
+            let own = stats.iter().filter(|s| placed.programs.has(s));
+            let targets: usize = own.map(|s| s.targets).sum();
+            let mut line = format!("{number}: {}", placed.title);
+            if targets > 1 {
+                line.push_str(&format!(" ({targets} places)"));
+            }
+            self.say(&line);
+        }
+        let skipped: Vec<String> = added
+            .skipped
+            .iter()
+            .map(|s| format!("{} {}", s.functions, s.reason))
+            .collect();
+        if !skipped.is_empty() {
+            self.say(&format!("functions skipped: {}", skipped.join(", ")));
+        }
+    }
+
+    /// Removes a script from the kernel once no number means it.
+    fn clean_up(&mut self, old: &Programs) {
+        let entry = old.entry;
+        if self.board.of_entry(entry).is_empty() {
+            self.ask(move |units| units.remove(entry));
+        }
+    }
+
+    /// Carries out statements now.
+    fn evaluate(&mut self, text: &str) {
+        let name = format!("entry {}", self.bench.next());
+        let attempt = self.bench.evaluation(&name, text);
+        let Some(added) = self.try_out(&attempt, None) else {
+            return;
+        };
+        if added.exit.is_some() {
+            self.leaving = true;
+        }
+        let program = attempt.compiled.program.as_ref();
+        if program.is_some_and(|program| !program.maps.is_empty()) && store::stores(text) {
+            self.statements.push(text.trim().to_string());
+        }
+    }
+
+    /// Replaces a probe by what the text says.
+    fn replace(&mut self, number: u32, text: &str) {
+        let name = format!("entry {}", self.bench.next());
+        let script = self.bench.script(&name, text);
+        let one = script.unit.script.probes.len() == 1;
+        if !one && script.unit.diags.is_empty() {
+            let diag = Diagnostic::host(codes::BAD_ARGUMENT, "a probe is replaced by one probe");
+            self.wrong(diag.help(format!("`:edit {number} kprobe:FUNCTION {{ … }}`")));
+            return;
+        }
+        self.add(script, &Words::default(), None, Some(number));
+    }
+
+    /// Lets the text of a probe be edited.
+    fn edit_line(&mut self, number: u32) {
+        let diag = Diagnostic::host(codes::BAD_ARGUMENT, "replace it by what?");
+        self.wrong(diag.help(format!("`:edit {number} kprobe:FUNCTION {{ … }}`")));
+    }
+
+    /// Changes an option for later entries, if the compiler takes it.
+    fn set(&mut self, name: &str, value: &str) {
+        let mut config = self.bench.config.clone();
+        config.retain(|(known, _)| known != name);
+        config.push((name.to_string(), value.trim_matches('"').to_string()));
+        let before = std::mem::replace(&mut self.bench.config, config);
+        let diags = self.bench.check_config();
+        if !diags.is_empty() {
+            self.bench.config = before;
+            self.reporter.print(&SourceMap::new(), &diags);
+        }
+    }
+
+    /// Runs a script file. `words` are what stands behind its name.
+    fn load(&mut self, path: &str, words: &[String]) {
+        match script::read_file(Path::new(path)) {
+            Ok(bytes) => {
+                let (text, not_utf8) = nettrace_grammar::source::decode(&bytes);
+                self.bench.next();
+                let mut script = self.bench.script(path, &text);
+                let file = script.sources.file(script.file);
+                let problem = not_utf8.map(|p| p.diagnostic(file));
+                script.problems.extend(problem);
+                self.add_with_words(script, words, path);
+            }
+            Err(error) => self.reporter.host(script::unreadable(path, &error)),
+        }
+    }
+
+    /// Adds a script that takes words.
+    fn add_with_words(&mut self, mut script: Script, words: &[String], origin: &str) {
+        let read = options::read(words, &script.unit.options, &|_| None);
+        match read {
+            Err(diag) => self.reporter.host(*diag),
+            Ok(read) if read.help => {
+                let file = script.sources.file(script.file);
+                let help = options::help(&file.name, &file.text, &script.unit.options);
+                self.show(&help);
+            }
+            Ok(mut read) => {
+                read.add_to(&mut script.sources);
+                self.add(script, &read, Some(origin), None);
+            }
+        }
+    }
+
+    /// Has the tracer do something; `None` when it was interrupted, which has been told.
+    fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Units) -> T + Send + 'static,
+    ) -> Option<T> {
+        let before = self.signals.stops();
+        match self.tracer.ask(job, &|| self.signals.stops() > before) {
+            Ok(answer) => Some(answer),
+            Err(Silence::Interrupted) => {
+                self.say("interrupted");
+                None
+            }
+            Err(Silence::Gone(diag)) => {
+                self.reporter.host(*diag);
+                None
+            }
+        }
+    }
+
+    /// What is known of all attached programs.
+    fn stats(&self) -> Vec<nettrace_runtime::units::ProgramStats> {
+        self.ask(Units::stats).unwrap_or_default()
+    }
+
+    /// Tells what has happened by itself.
+    fn hear(&mut self) {
+        for notice in self.ask(Units::take_notices).unwrap_or_default() {
+            match notice {
+                Notice::Closed => self.leaving = true,
+                Notice::Exited { entry, code } => {
+                    for number in self.board.of_entry(entry) {
+                        if let Some(placed) = self.board.get(number) {
+                            self.say(&format!(
+                                "{number}: {} ended with exit({code})",
+                                placed.title
+                            ));
+                        }
+                        self.board.remove(number);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the session; nothing stays in the kernel.
+    fn leave(self) -> Exit {
+        let before = self.signals.stops();
+        let signals = self.signals;
+        self.tracer.finish(&|| signals.stops() > before);
+        Exit::Done
+    }
+
+    /// A line for the person, beside the results.
+    fn say(&self, line: &str) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    /// Text that was asked for.
+    fn show(&mut self, text: &str) {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if written.is_err() {
+            self.leaving = true;
+        }
+    }
+
+    /// A mistake in a command.
+    fn wrong(&self, diag: Diagnostic) {
+        self.reporter.print(&SourceMap::new(), &[diag]);
+    }
+}

@@ -1,0 +1,72 @@
+//! Where a session prints: results on standard output, messages on standard error.
+//!
+//! In: what the tracer and the session have to say. Out: whole lines. While somebody types, events go through the editor, which puts
+//! them above the line.
+
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+
+use nettrace_runtime::output::Sink;
+use nettrace_runtime::output::stream::{Output, Stream};
+use nettrace_runtime::output::text::TextSink;
+use nettrace_runtime::output::writer::Writer;
+
+/// Prints lines above the line that is typed.
+pub(crate) trait Above: Send {
+    /// Prints; a text that does not end with a line break gets one.
+    fn print(&mut self, text: String);
+}
+
+/// The sink of a session without an editor.
+pub(crate) fn plain() -> Box<dyn Sink> {
+    match Stream::stdout(None) {
+        Ok(output) => Box::new(TextSink::new(Writer::new(output, io::stderr()).quiet(true))),
+        Err(_) => Box::new(TextSink::new(Writer::new(Vec::new(), io::stderr()))),
+    }
+}
+
+/// The sink of a session in which somebody types.
+pub(crate) fn above(printer: Box<dyn Above>) -> Box<dyn Sink> {
+    let printer = std::rc::Rc::new(std::cell::RefCell::new(printer));
+    let lines = |printer| Lines {
+        printer,
+        rest: Vec::new(),
+    };
+    let writer = Writer::new(lines(printer.clone()), lines(printer)).quiet(true);
+    Box::new(TextSink::new(writer))
+}
+
+/// Hands on whole lines.
+struct Lines {
+    printer: std::rc::Rc<std::cell::RefCell<Box<dyn Above>>>,
+    /// The beginning of a line whose end has not come.
+    rest: Vec<u8>,
+}
+
+/// A line without an end is printed when it is this long.
+const LONG: usize = 4 << 10;
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.rest.extend_from_slice(bytes);
+        let end = match self.rest.iter().rposition(|&b| b == b'\n') {
+            Some(end) => end + 1,
+            None if self.rest.len() >= LONG => self.rest.len(),
+            None => return Ok(bytes.len()),
+        };
+        let whole: Vec<u8> = self.rest.drain(..end).collect();
+        let text = String::from_utf8_lossy(&whole).into_owned();
+        self.printer.borrow_mut().print(text);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Output for Lines {
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
