@@ -33,6 +33,7 @@ files! {
     "ct-unconfirmed"
     "hook-slow"
     "nf-hooks"
+    "skb-diff"
     "skb-drops"
     "skb-path"
 }
@@ -40,6 +41,7 @@ files! {
 files! {
     /// The files of the prelude in name order. A script that names one of their macros has read the file already.
     PRELUDE, "prelude":
+    "align"
     "byteorder"
     "conntrack"
     "device"
