@@ -7,8 +7,8 @@
 #                                  +----------------------+
 #
 # The case's own network namespace is the node. What kube-proxy does is here two rules: the services 10.96.0.10 and 10.96.0.11 are
-# translated to the servers (DNAT), what leaves by an uplink is masqueraded. Both servers are routed over an uplink of their own, the
-# second over one that is known by a link-local IPv6 address only, with the source address that the spine expects, 192.0.2.1.
+# translated to the servers (DNAT), what leaves by an uplink is masqueraded. Each server is routed over an uplink of its own, with a
+# link-local IPv6 address as next hop; the second with the source address that the spine expects there, 192.0.2.1.
 #
 # Masquerading does not know that address: up1 has none, so it takes the first that any device has, dummy0's. The spine, which reaches
 # 172.31.0.1 by eth0 if at all, drops what comes from there by eth1, as its rp_filter says.
@@ -40,8 +40,10 @@ up() {
 
     ip link add up0 type veth peer name eth0 netns spine
     ip address add 10.0.0.1/24 dev up0
+    ip address add fe80::1/64 dev up0 nodad
     ip link set up0 up
     ip -n spine address add 10.0.0.2/24 dev eth0
+    ip -n spine address add fe80::2/64 dev eth0 nodad
     ip -n spine link set eth0 up
     ip link add up1 type veth peer name eth1 netns spine
     ip address add fe80::1/64 dev up1 nodad
@@ -50,8 +52,9 @@ up() {
     ip -n spine link set eth1 up
 
     # Next hops that are known already: looking for one is no difference worth seeing.
-    ip neigh add 10.0.0.2 lladdr "$(address spine eth0)" dev up0
+    ip neigh add fe80::2 lladdr "$(address spine eth0)" dev up0
     ip neigh add fe80::2 lladdr "$(address spine eth1)" dev up1
+    ip -n pod neigh add 10.244.0.1 lladdr "$(ip -o link show dev pod0 | sed 's/.*link.ether \([^ ]*\).*/\1/')" dev eth0
 
     ip -n spine address add 198.51.100.10/32 dev lo
     ip -n spine address add 198.51.100.11/32 dev lo
@@ -59,7 +62,7 @@ up() {
     ip -n spine route add 192.0.2.1/32 via inet6 fe80::1 dev eth1
     ip netns exec spine sysctl -q net.ipv4.conf.all.rp_filter=1
 
-    ip route add 198.51.100.10/32 via 10.0.0.2 dev up0
+    ip route add 198.51.100.10/32 via inet6 fe80::2 dev up0
     ip route add 198.51.100.11/32 via inet6 fe80::2 dev up1 src 192.0.2.1
     sysctl -q net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
 
