@@ -56,6 +56,17 @@ pub struct Unit {
     pub diags: Vec<Diagnostic>,
     /// The options that the script takes on its command line, in the order of the text.
     pub options: Vec<ScriptOption>,
+    /// Which parameters the script uses.
+    pub parameters: Parameters,
+}
+
+/// How a script uses its positional parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// The largest `$N`; 0 for none.
+    pub highest: u32,
+    /// It asks how many there are, `$#`: any number makes sense.
+    pub counted: bool,
 }
 
 /// An option of a script: a use of `getopt`.
@@ -67,6 +78,8 @@ pub struct ScriptOption {
     pub default: OptionValue,
     /// For `--help`; empty when the script says nothing.
     pub help: String,
+    /// The texts that it may be; empty when any will do.
+    pub allowed: Vec<String>,
     /// The use.
     pub span: Span,
 }
@@ -115,7 +128,27 @@ impl Unit {
         reader.libraries();
         let mut unit = reader.unit;
         unit.find_options();
+        unit.find_parameters();
         unit
+    }
+
+    fn find_parameters(&mut self) {
+        let mut found = Parameters::default();
+        let mut note = |e: &Expr| match e.kind {
+            ExprKind::Positional(n) => found.highest = found.highest.max(n),
+            ExprKind::PositionalCount => found.counted = true,
+            _ => {}
+        };
+        visit::script(&self.script, &mut note);
+        let points = self.script.probes.iter().flat_map(|p| &p.attach_points);
+        for point in points {
+            for part in point.text.split('$').skip(1) {
+                let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+                let n = part.get(..digits).and_then(|n| n.parse().ok());
+                found.highest = found.highest.max(n.unwrap_or(0));
+            }
+        }
+        self.parameters = found;
     }
 
     fn find_options(&mut self) {
@@ -158,6 +191,11 @@ fn option(e: &Expr) -> Option<ScriptOption> {
             Some(default) => default_value(default)?,
         },
         help: args.get(2).and_then(text).unwrap_or_default(),
+        allowed: args
+            .get(3)
+            .and_then(text)
+            .map(|words| words.split_whitespace().map(str::to_string).collect())
+            .unwrap_or_default(),
         span: e.span,
     })
 }
@@ -327,6 +365,23 @@ mod tests {
         };
         assert_eq!(diag.message, "cannot import `nowhere`: no such file");
         assert_eq!(diag.primary_span(), Some(Span::new(7, 16)));
+    }
+
+    #[test]
+    fn parameters_are_counted() {
+        let of = |text: &'static str| {
+            let mut sources = SourceMap::new();
+            let file = sources.add("script", text);
+            Unit::read(&mut sources, file, &NoImports).parameters
+        };
+        let highest = |highest| Parameters {
+            highest,
+            counted: false,
+        };
+        assert_eq!(of("begin { print(1); } // $3"), highest(0));
+        assert_eq!(of("macro a(x) { $2 } begin { print($1); }"), highest(2));
+        assert_eq!(of("kprobe:$1+$12 { }"), highest(12));
+        assert!(of("begin { print($#); }").counted);
     }
 
     #[test]

@@ -126,14 +126,12 @@ fn words(
         print(&options::help(&file.name, &file.text, &script.unit.options))?;
         return Ok(None);
     }
-    // A filter may be written without quotes.
-    let text = &script.sources.file(script.file).text;
-    if text.contains("$1") && !text.contains("$2") && !text.contains("$#") {
-        words.params = match words.params.is_empty() {
-            true => Vec::new(),
-            false => vec![words.params.join(" ")],
-        };
-    }
+    // Our own scripts say by what they use how many parameters they take; others may have had more in mind.
+    let ours = nettrace_stdlib::find(&script.sources.file(script.file).name).is_some();
+    words.fit(script.unit.parameters, ours).map_err(|diag| {
+        reporter.host(*diag);
+        Exit::Mistake
+    })?;
     words.add_to(&mut script.sources);
     Ok(Some(words))
 }

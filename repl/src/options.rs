@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use nettrace_compiler::kernel::similar;
-use nettrace_compiler::unit::{OptionValue, ScriptOption};
+use nettrace_compiler::unit::{OptionValue, Parameters, ScriptOption};
 use nettrace_grammar::{Diagnostic, SourceMap, Span, codes};
 
 /// What the words say.
@@ -17,6 +17,8 @@ pub(crate) struct Words {
     pub(crate) spans: Vec<Span>,
     /// The script's own options.
     pub(crate) options: Vec<(String, OptionValue)>,
+    /// Where the texts of options stand in the sources.
+    pub(crate) option_spans: Vec<(String, Span)>,
     /// Options of nettrace, with their values, as they were written.
     pub(crate) own: Vec<String>,
     /// `--help`
@@ -64,8 +66,50 @@ pub(crate) fn read(
 }
 
 impl Words {
-    /// Makes the parameters a text of the sources, so that messages can point into them.
+    /// Fits the parameters to what the script uses: a single one may be written without quotes, of several each must be there.
+    pub(crate) fn fit(&mut self, uses: Parameters, exactly: bool) -> Result<(), Box<Diagnostic>> {
+        if uses.counted {
+            return Ok(());
+        }
+        if uses.highest == 1 && self.params.len() > 1 {
+            self.params = vec![self.params.join(" ")];
+        }
+        let given = self.params.len();
+        let wanted = uses.highest as usize;
+        if !exactly || given == wanted || (wanted == 1 && given == 0) {
+            return Ok(());
+        }
+        let plural = |n| if n == 1 { "" } else { "s" };
+        let message = match wanted {
+            0 => format!(
+                "the script takes no parameter, and `{}` is one",
+                self.params.join(" ")
+            ),
+            _ => format!(
+                "the script takes {wanted} parameter{}, and {given} {} given",
+                plural(wanted),
+                if given == 1 { "is" } else { "are" }
+            ),
+        };
+        let diag = Diagnostic::host(codes::UNKNOWN_OPTION, message);
+        Err(Box::new(match wanted {
+            0 => diag.help("--help behind the script's name shows what it takes"),
+            _ => diag.help(
+                "put each of them into quotes: 'host 10.0.0.1 and tcp port 443' 'host 10.0.0.2'",
+            ),
+        }))
+    }
+
+    /// Makes the parameters and the options' texts texts of the sources, so that messages can point into them.
     pub(crate) fn add_to(&mut self, sources: &mut SourceMap) {
+        for (name, value) in &self.options {
+            if let OptionValue::Text(text) = value {
+                let file = sources.add(format!("--{name}"), text.clone());
+                let lo = sources.file(file).base;
+                let span = Span::new(lo, lo + text.len() as u32);
+                self.option_spans.push((name.clone(), span));
+            }
+        }
         if self.params.is_empty() {
             return;
         }
@@ -102,13 +146,17 @@ fn convert(option: &ScriptOption, value: Option<&str>) -> Result<OptionValue, Bo
             Some(OptionValue::Flag(false))
         }
         (OptionValue::Number(_), Some(text)) => number(text).map(OptionValue::Number),
-        (OptionValue::Text(_), Some(text)) => Some(OptionValue::Text(text.to_string())),
+        (OptionValue::Text(_), Some(text)) => {
+            let fits = option.allowed.is_empty() || option.allowed.iter().any(|word| word == text);
+            fits.then(|| OptionValue::Text(text.to_string()))
+        }
         _ => None,
     };
     converted.ok_or_else(|| {
         let wanted = match option.default {
             OptionValue::Flag(_) => "`true` or `false`, or nothing",
             OptionValue::Number(_) => "a number",
+            OptionValue::Text(_) if !option.allowed.is_empty() => &option.allowed.join(", "),
             OptionValue::Text(_) => "a text",
         };
         let message = format!(
@@ -203,6 +251,7 @@ mod tests {
             name: name.to_string(),
             default,
             help: help.to_string(),
+            allowed: Vec::new(),
             span: Span::default(),
         };
         vec![
@@ -247,6 +296,41 @@ mod tests {
         ];
         for (text, message) in rows {
             assert_eq!(words(text), Err(message.to_string()));
+        }
+    }
+
+    #[test]
+    fn one_filter_needs_no_quotes_and_two_do() {
+        let fit = |params: &str, highest| {
+            let mut words = Words {
+                params: params.split_whitespace().map(str::to_string).collect(),
+                ..Words::default()
+            };
+            let uses = Parameters {
+                highest,
+                counted: false,
+            };
+            let fitted = words.fit(uses, true).map_err(|diag| diag.message);
+            fitted.map(|()| words.params)
+        };
+        assert_eq!(fit("tcp port 443", 1), Ok(vec!["tcp port 443".to_string()]));
+        assert_eq!(fit("", 1), Ok(Vec::new()));
+        assert_eq!(fit("tcp udp", 2).map(|params| params.len()), Ok(2));
+        let rows = [
+            ("tcp", 2, "the script takes 2 parameters, and 1 is given"),
+            (
+                "tcp or udp",
+                2,
+                "the script takes 2 parameters, and 3 are given",
+            ),
+            (
+                "tcp port 1",
+                0,
+                "the script takes no parameter, and `tcp port 1` is one",
+            ),
+        ];
+        for (params, highest, message) in rows {
+            assert_eq!(fit(params, highest), Err(message.to_string()));
         }
     }
 

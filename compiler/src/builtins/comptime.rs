@@ -14,8 +14,8 @@ use crate::unit::{OptionValue, default_value};
 pub(super) static ROWS: &[Builtin] = &[
     row(
         "getopt",
-        "bool, int64 or string getopt(string name[, default[, string description]])",
-        "An option of the script: `nettrace run SCRIPT --name=value`; without a default it is given or not. `--help` shows the descriptions.",
+        "bool, int64 or string getopt(string name[, default[, string description[, string allowed]]])",
+        "An option of the script: `nettrace run SCRIPT --name=value`; without a default it is given or not. `--help` shows the descriptions. `allowed` are the words that it may be, with blanks between them.",
         check_getopt,
     ),
     row(
@@ -76,10 +76,13 @@ fn truth(site: &CallSite<'_>, truth: bool) -> Option<Expr> {
 
 /// A constant: the option's value, else its default.
 fn check_getopt(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
-    c.expect_args(site, 1..=3)?;
+    c.expect_args(site, 1..=4)?;
     let name = c.literal_text(site.args.first()?, "the name of an option")?;
     if let Some(text) = site.args.get(2) {
         c.literal_text(text, "the description of an option")?;
+    }
+    if let Some(text) = site.args.get(3) {
+        c.literal_text(text, "what an option may be")?;
     }
     let default = match site.args.get(1) {
         None => OptionValue::Flag(false),

@@ -13,6 +13,7 @@ mod comptime;
 mod context;
 mod filter;
 mod flow;
+mod given;
 mod kformat;
 mod known;
 mod maps;
@@ -91,6 +92,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Output", output::ROWS),
     ("Maps and aggregations", maps::ROWS),
     ("Options and questions about the kernel", comptime::ROWS),
+    ("What options name", given::ROWS),
 ];
 
 /// All rows.

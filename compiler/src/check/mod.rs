@@ -62,6 +62,8 @@ pub struct Options {
     /// The script's own options by name without dashes; of several of one name the last counts. The defaults of those that attach points
     /// name must be among them.
     pub options: Vec<(String, OptionValue)>,
+    /// Where the texts of options stand that were given, if they are texts of the sources.
+    pub option_spans: Vec<(String, Span)>,
     /// Overrides the script's own `missing_probes`.
     pub missing_probes: Option<MissingProbes>,
     /// Options of the config block from outside, name and value; they win over the script's.
@@ -70,6 +72,12 @@ pub struct Options {
     pub reads: crate::lower::Reads,
     /// The interactive session that the script is an entry of.
     pub session: Option<Rc<Session>>,
+}
+
+/// Where the last text of an option stands.
+pub(crate) fn span_of_option(spans: &[(String, Span)], name: &str) -> Option<Span> {
+    let given = spans.iter().rev().find(|(n, _)| n == name);
+    given.map(|(_, span)| *span)
 }
 
 /// Messages about bodies beyond this many are dropped: nobody reads them.
@@ -88,6 +96,7 @@ pub struct Checker<'a> {
     params: &'a [String],
     param_spans: &'a [Span],
     options: &'a [(String, OptionValue)],
+    option_spans: &'a [(String, Span)],
     group: &'a Group,
     maps: &'a mut MapTable,
     /// The variables of this body; those of earlier passes keep their number and type.
@@ -200,6 +209,7 @@ fn bodies<'a>(
             max_probes: config.max_probes,
             params: &options.params,
             options: &options.options,
+            option_spans: &options.option_spans,
         };
         let groups = resolve::probe(&mut resolver, probe);
         bodies.extend(groups.into_iter().map(|group| Body {
@@ -289,6 +299,7 @@ impl Context<'_> {
             params: &self.options.params,
             param_spans: &self.options.param_spans,
             options: &self.options.options,
+            option_spans: &self.options.option_spans,
             group: &body.group,
             maps: &mut state.maps,
             vars: &mut body.vars,
@@ -327,6 +338,11 @@ impl Checker<'_> {
     pub(crate) fn option(&self, name: &str) -> Option<&OptionValue> {
         let given = self.options.iter().rev().find(|(n, _)| n == name);
         given.map(|(_, value)| value)
+    }
+
+    /// Where the text of an option stands that was given.
+    pub(crate) fn option_span(&self, name: &str) -> Option<Span> {
+        span_of_option(self.option_spans, name)
     }
 
     fn source(&self) -> &Source {

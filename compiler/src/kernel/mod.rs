@@ -7,12 +7,14 @@
 pub mod btf;
 pub mod fixture;
 pub mod glob;
+pub mod machine;
 pub mod similar;
 pub mod tracepoint;
 
 use std::rc::Rc;
 
 use crate::pcap::{BuiltIn, Names};
+use machine::{Machine, NoMachine};
 use nettrace_grammar::Diagnostic;
 
 /// A type of the kernel: an id inside one BTF section. Ids of vmlinux have `module` 0; a split BTF section has ids of
@@ -317,6 +319,11 @@ pub trait Kernel {
     /// What packet filters ask about names; without a machine, what is the same on all of them.
     fn names(&self) -> &dyn Names {
         &BuiltIn
+    }
+
+    /// What there is on the machine beside the kernel; nothing is known without a machine.
+    fn machine(&self) -> &dyn Machine {
+        &NoMachine
     }
 
     /// Names that resemble a misspelt one, best first, at most five: for error messages only.

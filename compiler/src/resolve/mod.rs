@@ -71,6 +71,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) params: &'a [String],
     /// The script's options with their values, defaults first.
     pub(crate) options: &'a [(String, OptionValue)],
+    /// Where the texts of options stand that were given.
+    pub(crate) option_spans: &'a [(String, Span)],
 }
 
 impl Resolver<'_> {

@@ -1,11 +1,14 @@
 //! Targets of `skb` probes: every kernel function that takes a packet, `struct sk_buff *`, in a register.
 //!
 //! All of them share one program: which register holds the packet is part of the target, not of the code. Which functions can be
-//! traced is left to the runtime, which leaves out the others and says why.
+//! traced is left to the runtime, which leaves out the others and says why. A pattern with any of the characters that only regular
+//! expressions have is one, for whole names.
 
 use nettrace_grammar::{Diagnostic, ast, codes};
 
 use super::{Found, Part, Resolver, Source, function, suggest, syntax};
+use regex_lite::Regex;
+
 use crate::artifact::{Attach, Target};
 use crate::kernel::glob::is_pattern;
 use crate::kernel::{Similar, Taker};
@@ -33,7 +36,20 @@ pub(super) fn resolve(
         return function::not_loaded(r, module);
     }
     let modules = module.map_or("*", |m| m.text.as_str());
-    let takers = r.kernel.functions_taking(PACKET, &name.text, modules);
+    let takers = match is_regex(&name.text) {
+        false => r.kernel.functions_taking(PACKET, &name.text, modules),
+        true => match Regex::new(&format!("^(?:{})$", name.text)) {
+            Ok(regex) => {
+                let mut takers = r.kernel.functions_taking(PACKET, "*", modules);
+                takers.retain(|taker| regex.is_match(&taker.name));
+                takers
+            }
+            Err(error) => {
+                bad_regex(r, name, &error.to_string());
+                return Vec::new();
+            }
+        },
+    };
     if takers.is_empty() {
         nothing(r, point, name);
     }
@@ -41,9 +57,24 @@ pub(super) fn resolve(
     takers.into_iter().map(target).collect()
 }
 
+/// Whether a pattern is a regular expression: names and wildcards have none of these characters.
+fn is_regex(pattern: &str) -> bool {
+    pattern.contains(['.', '^', '$', '|', '+', '\\', '(', ')', '[', ']', '{', '}'])
+}
+
+fn bad_regex(r: &mut Resolver<'_>, name: &Part, why: &str) {
+    let message = format!("`{}` is not a regular expression: {why}", name.text);
+    r.error(
+        Diagnostic::error(codes::BAD_PROBE, name.span, message).help(
+            "names with `*` and `?` are patterns, anything with `.^$|+()[]{}` a regular expression for the whole name: `(ip|tcp)_.*`",
+        ),
+    );
+}
+
 fn nothing(r: &mut Resolver<'_>, point: &ast::AttachPoint, name: &Part) {
-    let exists = !is_pattern(&name.text) && !r.kernel.functions(&name.text, None).is_empty();
-    let (message, similar) = match (exists, is_pattern(&name.text)) {
+    let pattern = is_pattern(&name.text) || is_regex(&name.text);
+    let exists = !pattern && !r.kernel.functions(&name.text, None).is_empty();
+    let (message, similar) = match (exists, pattern) {
         (true, _) => (
             format!("`{}` takes no packet in a register", name.text),
             Vec::new(),

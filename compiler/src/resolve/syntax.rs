@@ -6,6 +6,7 @@
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::{Part, Resolver, whole};
+use crate::check::span_of_option;
 use crate::unit::OptionValue;
 
 /// The parts between the colons; `None` after reporting.
@@ -44,10 +45,13 @@ fn part(r: &mut Resolver<'_>, point: &ast::AttachPoint, start: usize, end: usize
         .saturating_add(start as u32)
         .min(point.span.hi);
     let span = Span::new(lo, lo.saturating_add(text.len() as u32).min(point.span.hi));
+    // What is nothing but an option is best shown where it was given.
+    let given = text.trim().strip_prefix('$');
+    let given = given.and_then(|name| span_of_option(r.option_spans, name));
     let text = insert_params(r, text, span)?;
     Some(Part {
         text: text.replace('"', "").trim().to_string(),
-        span,
+        span: given.unwrap_or(span),
     })
 }
 

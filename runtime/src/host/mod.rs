@@ -11,6 +11,7 @@ mod btf;
 mod databases;
 mod described;
 mod functions;
+mod machine;
 mod modules;
 mod record;
 mod tracepoints;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use nettrace_compiler::kernel::btf::{BtfTypes, NoModules};
+use nettrace_compiler::kernel::machine::Machine;
 use nettrace_compiler::kernel::{
     Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Taker, Traceable,
     Tracepoint, TypeKind, glob, similar,
@@ -43,6 +45,7 @@ pub struct LiveKernel {
     types: BtfTypes,
     functions: Functions,
     databases: databases::Databases,
+    machine: machine::ThisMachine,
 }
 
 impl LiveKernel {
@@ -55,6 +58,7 @@ impl LiveKernel {
             types: BtfTypes::new(btf::running()?, Box::new(modules::Loaded)),
             functions: Functions::default(),
             databases: databases::Databases::default(),
+            machine: machine::ThisMachine::default(),
         })
     }
 
@@ -67,6 +71,7 @@ impl LiveKernel {
             types: BtfTypes::new(btf::from_file(vmlinux)?, Box::new(NoModules)),
             functions: Functions::default(),
             databases: databases::Databases::default(),
+            machine: machine::ThisMachine::default(),
         })
     }
 
@@ -264,6 +269,10 @@ impl Kernel for LiveKernel {
 
     fn names(&self) -> &dyn Names {
         &self.databases
+    }
+
+    fn machine(&self) -> &dyn Machine {
+        &self.machine
     }
 
     fn has(&self, feature: Feature) -> bool {

@@ -60,6 +60,15 @@ impl Devices {
         list.names.get(&index).map(Vec::as_slice)
     }
 
+    /// The names of all devices of a namespace now; `None` if it cannot be entered.
+    pub(super) fn names(&self, namespaces: &mut Namespaces, netns: u64) -> Option<Vec<Vec<u8>>> {
+        let found = match netns == namespaces.own() {
+            true => devices_here(),
+            false => namespaces.open(netns).and_then(devices_in),
+        };
+        Some(found?.into_iter().map(|(_, name)| name).collect())
+    }
+
     fn read(&mut self, namespaces: &mut Namespaces, netns: u64) {
         if self.lists.len() >= MAX_NAMESPACES && !self.lists.contains_key(&netns) {
             self.lists.clear();

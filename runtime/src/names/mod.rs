@@ -10,6 +10,8 @@ pub mod namespaces;
 use self::devices::Devices;
 use self::namespaces::Namespaces;
 
+pub(crate) use self::namespaces::is_namespace;
+
 /// Names of the network; does nothing until the first one is asked for.
 #[derive(Debug, Default)]
 pub struct Network {
@@ -21,6 +23,31 @@ impl Network {
     /// The name of a network namespace, given by its inode number.
     pub fn namespace(&mut self, inode: u64) -> Option<&[u8]> {
         self.namespaces.name(inode)
+    }
+
+    /// The inode number of the namespace of this name.
+    pub fn namespace_named(&mut self, name: &[u8]) -> Option<u64> {
+        self.namespaces.number(name)
+    }
+
+    /// Names of all namespaces that have one, in order.
+    pub fn namespace_names(&mut self) -> Vec<String> {
+        self.namespaces.names()
+    }
+
+    /// Names of the devices in a namespace, or in all namespaces that can be entered; `None` if none can.
+    pub fn device_names(&mut self, netns: Option<u64>) -> Option<Vec<Vec<u8>>> {
+        let wanted = match netns {
+            Some(netns) => vec![netns],
+            None => self.namespaces.all(),
+        };
+        let lists = wanted
+            .into_iter()
+            .filter_map(|netns| self.devices.names(&mut self.namespaces, netns));
+        lists.reduce(|mut all, list| {
+            all.extend(list);
+            all
+        })
     }
 
     /// The name of a device, given by its namespace (0: ours) and its index; `-` for index 0, which is no device.

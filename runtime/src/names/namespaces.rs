@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,34 @@ impl Namespaces {
             self.scan();
         }
         self.named.get(&inode).map(|named| named.name.as_slice())
+    }
+
+    /// The namespace of this name.
+    pub(super) fn number(&mut self, name: &[u8]) -> Option<u64> {
+        self.scan();
+        let found = self.named.iter().find(|(_, named)| named.name == name);
+        found.map(|(inode, _)| *inode)
+    }
+
+    /// All names, in order.
+    pub(super) fn names(&mut self) -> Vec<String> {
+        self.scan();
+        let name = |named: &Named| String::from_utf8_lossy(&named.name).into_owned();
+        let mut names: Vec<String> = self.named.values().map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// All namespaces: ours, those with a name, those of processes.
+    pub(super) fn all(&mut self) -> Vec<u64> {
+        self.scan();
+        self.scan_processes();
+        let mut all: Vec<u64> = self.named.keys().copied().collect();
+        all.extend(self.processes.keys().copied());
+        all.push(self.own());
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// The namespace that nettrace itself is in; 0 if that cannot be told.
@@ -141,6 +170,19 @@ impl Namespaces {
 
 fn is_older(since: Option<Instant>, age: Duration) -> bool {
     since.is_none_or(|since| since.elapsed() >= age)
+}
+
+/// `NS_GET_NSTYPE` of `linux/nsfs.h`: gives the `CLONE_NEW…` that makes such a namespace.
+const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+
+/// Whether a path leads to a network namespace.
+pub(crate) fn is_namespace(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    // SAFETY: the call takes no argument and writes nothing; other files refuse it.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE) };
+    kind == libc::CLONE_NEWNET
 }
 
 fn inode(path: &Path) -> Option<u64> {
@@ -237,6 +279,25 @@ mod tests {
         assert_eq!(fake.name(unnamed), None);
         assert!(fake.namespaces.open(unnamed).is_some());
         assert!(fake.namespaces.open(1).is_none());
+    }
+
+    #[test]
+    fn namespaces_by_their_names() {
+        let mut fake = Fake::new();
+        let (red, other) = (fake.add("run/red"), fake.add("proc/4711/ns/net"));
+        assert_eq!(fake.namespaces.number(b"red"), Some(red));
+        assert_eq!(fake.namespaces.number(b"blue"), None);
+        assert_eq!(fake.namespaces.names(), ["init", "red"]);
+        let all = fake.namespaces.all();
+        assert!(all.contains(&red) && all.contains(&other), "{all:?}");
+    }
+
+    #[test]
+    fn only_namespaces_of_networks_are_such() {
+        assert!(is_namespace(Path::new("/proc/self/ns/net")));
+        assert!(!is_namespace(Path::new("/proc/self/ns/pid")));
+        assert!(!is_namespace(Path::new("/etc/passwd")));
+        assert!(!is_namespace(Path::new("/no/such/file")));
     }
 
     #[test]
