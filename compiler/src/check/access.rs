@@ -2,9 +2,9 @@
 
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
-use super::Checker;
 use super::fold;
 use super::infer::int_shape;
+use super::{Before, Checker};
 use crate::resolve::is_args;
 use crate::typed::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty, Type, Types};
@@ -18,6 +18,7 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<Expr> {
         if is_args(base) {
+            self.answer(field, || super::arguments::all(self).map(Before::Arguments));
             return super::arguments::named(self, field, span);
         }
         let mut record = self.value(base)?;
@@ -25,6 +26,9 @@ impl Checker<'_> {
             && (self.pointee(to).is_some() || matches!(self.types.get(to), Type::Record(_)))
         {
             record = self.deref(record);
+        }
+        if let Type::Record(id) = *self.types.get(record.ty) {
+            self.answer(field, || Some(Before::Record(id)));
         }
         let Type::Record(id) = *self.types.get(record.ty) else {
             self.no_fields(&record, field);

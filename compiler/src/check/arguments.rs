@@ -14,7 +14,7 @@ use crate::kernel::{KernelTypeId, Prototype, Tracepoint, TracepointField, TypeKi
 use crate::probes::{ContextKind, PACKET};
 use crate::resolve::Source;
 use crate::typed::{Context, Expr, ExprKind};
-use crate::types::{Space, Ty, Type, Types};
+use crate::types::{Space, Ty, Type, Types, print};
 
 /// Argument registers of x86-64.
 const REGISTERS: u32 = 6;
@@ -46,6 +46,22 @@ fn names(c: &Checker<'_>) -> Vec<String> {
             .collect(),
         Source::Tracepoint(t) => t.fields.iter().map(|f| f.name.clone()).collect(),
         Source::None | Source::Unknown | Source::Missing => Vec::new(),
+    }
+}
+
+/// Names and types of all arguments, for an editor.
+pub(crate) fn all(c: &Checker<'_>) -> Option<Vec<(String, String)>> {
+    match c.source() {
+        Source::Prototype(p) => {
+            let named = p.params.iter().filter(|(name, _)| !name.is_empty());
+            let shown = |ty: &KernelTypeId| print::kernel_type(c.kernel, *ty);
+            Some(named.map(|(name, ty)| (name.clone(), shown(ty))).collect())
+        }
+        Source::Tracepoint(t) => {
+            let fields = t.fields.iter();
+            Some(fields.map(|f| (f.name.clone(), f.c_type.clone())).collect())
+        }
+        Source::None | Source::Unknown | Source::Missing => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! A variable or map has one type, the join of everything stored in it, earlier uses included. The same checking code therefore
 //! runs over the script until no type grows any more, with its messages thrown away, and then once for real.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -14,7 +15,7 @@ use nettrace_grammar::{Diagnostic, Reported, Sink, Span, ast, codes};
 
 use crate::artifact::{MissingProbes, Settings};
 use crate::index::{Id, IndexVec};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, KernelTypeId};
 use crate::probes::ProbeKind;
 use crate::resolve::{self, Group, Resolver, Source};
 use crate::session::Session;
@@ -72,6 +73,33 @@ pub struct Options {
     pub reads: crate::lower::Reads,
     /// The interactive session that the script is an entry of.
     pub session: Option<Rc<Session>>,
+    /// What an editor wants to know about a place in the script.
+    pub question: Option<Rc<Question>>,
+}
+
+/// Asks what stands before a member: the script names the member [`Question::MEMBER`] there.
+#[derive(Debug, Default)]
+pub struct Question {
+    answer: RefCell<Option<Before>>,
+}
+
+/// What stands before a `.` or `->`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// A struct or union of the kernel, or a pointer to one.
+    Record(KernelTypeId),
+    /// `args`: names and types of the probe's arguments.
+    Arguments(Vec<(String, String)>),
+}
+
+impl Question {
+    /// A member that no struct has.
+    pub const MEMBER: &str = "__what_is_here";
+
+    /// What was found.
+    pub fn answer(&self) -> Option<Before> {
+        self.answer.borrow().clone()
+    }
 }
 
 /// Where the last text of an option stands.
@@ -97,6 +125,7 @@ pub struct Checker<'a> {
     param_spans: &'a [Span],
     options: &'a [(String, OptionValue)],
     option_spans: &'a [(String, Span)],
+    question: Option<&'a Question>,
     group: &'a Group,
     maps: &'a mut MapTable,
     /// The variables of this body; those of earlier passes keep their number and type.
@@ -300,6 +329,7 @@ impl Context<'_> {
             param_spans: &self.options.param_spans,
             options: &self.options.options,
             option_spans: &self.options.option_spans,
+            question: self.options.question.as_deref(),
             group: &body.group,
             maps: &mut state.maps,
             vars: &mut body.vars,
@@ -343,6 +373,16 @@ impl Checker<'_> {
     /// Where the text of an option stands that was given.
     pub(crate) fn option_span(&self, name: &str) -> Option<Span> {
         span_of_option(self.option_spans, name)
+    }
+
+    /// Tells an editor what stands before the member that it asks about.
+    fn answer(&self, field: &ast::Ident, before: impl FnOnce() -> Option<Before>) {
+        if let Some(question) = self.question
+            && field.name == Question::MEMBER
+            && let Some(before) = before()
+        {
+            *question.answer.borrow_mut() = Some(before);
+        }
     }
 
     fn source(&self) -> &Source {

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use nettrace_grammar::{Sink, SourceMap, parse, render};
 
 use super::{Options, check, print};
+use crate::check::{Before, Question};
 use crate::kernel::fixture::kernels;
+use crate::kernel::{Kernel as _, TypeKind};
 use crate::macros;
 use crate::session::Session;
 
@@ -133,4 +135,39 @@ fn a_forgotten_map_is_free_for_another_type() {
     assert_eq!(session.adopt(&program, &sources), Vec::<String>::new());
     session.forget("x");
     assert!(session.find("x").is_none());
+}
+
+/// What an editor learns about the place that the script marks with `?`.
+fn asked(script: &str) -> Option<Before> {
+    let question = Rc::new(Question::default());
+    let options = Options {
+        question: Some(Rc::clone(&question)),
+        ..Options::default()
+    };
+    let script = script.replace('?', Question::MEMBER);
+    super::typed_with(&script, &kernels::linux_6_12(), &options);
+    question.answer()
+}
+
+#[test]
+fn an_editor_learns_what_stands_before_a_member() {
+    let kernel = kernels::linux_6_12();
+    let record = |name: &str| {
+        let id = kernel.find_type(TypeKind::Struct, name).expect(name);
+        Some(Before::Record(id))
+    };
+    assert_eq!(
+        asked("kprobe:nf_ct_delete { $ct = (struct nf_conn *)arg0; $x = $ct->?; }"),
+        record("nf_conn")
+    );
+    assert_eq!(
+        asked("kprobe:nf_ct_delete { print(((struct nf_conn *)arg0)->tuplehash[0].?) }"),
+        record("nf_conntrack_tuple_hash")
+    );
+    let Some(Before::Arguments(names)) = asked("fentry:nf_ct_delete { print(args.?) }") else {
+        panic!("no arguments");
+    };
+    assert_eq!(names[0], ("ct".to_string(), "struct nf_conn *".to_string()));
+    assert_eq!(asked("begin { print(1.?) }"), None);
+    assert_eq!(asked("begin { $x = 1; print($x.?) }"), None);
 }
