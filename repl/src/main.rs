@@ -26,7 +26,7 @@ use nettrace_runtime::list;
 use nettrace_runtime::signals::Signals;
 
 use crate::cli::{
-    BuildArgs, CheckArgs, Cli, Command, CompileOptions, RunArgs, RunOptions, TraceArgs,
+    BuildArgs, CheckArgs, Cli, Command, CompileOptions, ReplArgs, RunArgs, RunOptions, TraceArgs,
 };
 use crate::options::Words;
 use crate::report::{Exit, Reporter};
@@ -95,6 +95,12 @@ fn trace(args: &TraceArgs) -> Result<Exit, Exit> {
                 return run_object(&bytes, &args.compile, &args.run, reporter);
             }
             (read(path, reporter)?, args.params.clone())
+        }
+        (None, None) if args.emit.is_none() && io::stdin().is_terminal() => {
+            return session::run(&ReplArgs {
+                files: Vec::new(),
+                compile: args.compile.clone(),
+            });
         }
         (None, None) => {
             let _ = cli::command().print_help();

@@ -55,6 +55,11 @@ impl Reporter {
         Reporter { color }
     }
 
+    /// Whether messages have colours.
+    pub(crate) fn colors(self) -> bool {
+        self.color
+    }
+
     /// Prints; a standard error that cannot be written to is no reason to stop.
     pub(crate) fn print(self, sources: &SourceMap, diags: &[Diagnostic]) {
         if !diags.is_empty() {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use nettrace_compiler::builtins::{self, Lowering};
-use nettrace_compiler::check::Options;
+use nettrace_compiler::check::{Options, Question};
 use nettrace_compiler::pipeline::{self, Compiled, Stage};
 use nettrace_compiler::session::Session;
 use nettrace_compiler::typed;
@@ -17,6 +17,7 @@ use nettrace_grammar::diag::Severity;
 use nettrace_grammar::{Diagnostic, Parsed, SourceMap, parse, parse_body};
 use nettrace_runtime::host::LiveKernel;
 
+use super::entry;
 use crate::cli::CompileOptions;
 use crate::compile;
 use crate::imports::Files;
@@ -26,7 +27,7 @@ use crate::script::Script;
 /// The bench.
 pub(crate) struct Bench {
     /// Opened once: all types of the session are its types.
-    pub(crate) kernel: LiveKernel,
+    pub(crate) kernel: Rc<LiveKernel>,
     /// Maps of earlier entries.
     pub(crate) session: Session,
     /// Options of the config block, as `:set` gave them.
@@ -46,7 +47,7 @@ pub(crate) struct Attempt {
 impl Bench {
     pub(crate) fn new(kernel: LiveKernel, options: CompileOptions) -> Bench {
         Bench {
-            kernel,
+            kernel: Rc::new(kernel),
             session: Session::default(),
             config: Vec::new(),
             options,
@@ -123,7 +124,7 @@ impl Bench {
     /// Compiles a script.
     pub(crate) fn compile(&self, script: Script, words: &Words) -> Attempt {
         let options = self.compiler_options(&script, words);
-        let compiled = pipeline::compile(&script.sources, &script.unit, &self.kernel, &options);
+        let compiled = pipeline::compile(&script.sources, &script.unit, &*self.kernel, &options);
         Attempt { script, compiled }
     }
 
@@ -153,7 +154,20 @@ impl Bench {
     ) -> (Option<String>, Vec<Diagnostic>) {
         let options = self.compiler_options(script, words);
         let source = (&script.sources, script.file);
-        pipeline::emit_stage(stage, source, &script.unit, &self.kernel, &options)
+        pipeline::emit_stage(stage, source, &script.unit, &*self.kernel, &options)
+    }
+
+    /// Checks a text for the answer to a question; what is wrong with the text does not matter.
+    pub(crate) fn ask(&mut self, text: &str, question: Rc<Question>) {
+        let script = match entry::looks_like_script(text.trim_start()) {
+            true => self.script("", text),
+            false => self.statements("", text, true),
+        };
+        let options = Options {
+            question: Some(question),
+            ..self.compiler_options(&script, &Words::default())
+        };
+        pipeline::check_only(&script.unit, &*self.kernel, &options);
     }
 
     /// What is wrong with the options.

@@ -371,10 +371,13 @@ fn emit(session: &mut Session<'_>, rest: &str) {
     };
     let name = "this entry";
     let script = match entry::sort(&text) {
-        Entry::Statements => session.bench.statements_script(name, &text),
-        _ => session.bench.script(name, &text),
+        Entry::Statements => session.bench.borrow_mut().statements_script(name, &text),
+        _ => session.bench.borrow_mut().script(name, &text),
     };
-    let (text, diags) = session.bench.stage(*stage, &script, &Words::default());
+    let (text, diags) = session
+        .bench
+        .borrow_mut()
+        .stage(*stage, &script, &Words::default());
     session.reporter.print(&script.sources, &diags);
     session.show(&text.unwrap_or_default());
 }
@@ -388,8 +391,8 @@ fn run_ready(session: &mut Session<'_>, rest: &str) {
     };
     match nettrace_stdlib::find(&name) {
         Some(ready) => {
-            session.bench.next();
-            let script = session.bench.script(ready.name, ready.text);
+            session.bench.borrow_mut().next();
+            let script = session.bench.borrow_mut().script(ready.name, ready.text);
             let words: Vec<String> = words.collect();
             session.add_with_words(script, &words, ready.name);
         }
@@ -418,6 +421,7 @@ fn set(session: &mut Session<'_>, rest: &str) {
         (None, _) => {
             let shown: String = session
                 .bench
+                .borrow()
                 .config
                 .iter()
                 .map(|(name, value)| format!("{name} = {value}\n"))

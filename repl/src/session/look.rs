@@ -19,11 +19,26 @@ const MANY: usize = 400;
 
 /// `:type struct nf_conn.tuplehash`
 pub(super) fn show_type(session: &mut Session<'_>, rest: &str) {
-    let kernel = &session.bench.kernel;
-    match described(kernel, rest) {
+    let kernel = session.kernel();
+    match described(&*kernel, rest) {
         Ok(text) => session.show(&text),
         Err(diag) => session.wrong(*diag),
     }
+}
+
+/// What `struct nf_conn.tuplehash` leads to.
+pub(super) fn resolve_path(
+    kernel: &dyn Kernel,
+    text: &str,
+) -> Result<KernelTypeId, Box<Diagnostic>> {
+    let mut parts = text.split('.');
+    let mut id = find(kernel, parts.next().unwrap_or("").trim())?;
+    for member in parts.map(str::trim) {
+        let found = members::find(kernel, id, member);
+        let found = found.ok_or_else(|| no_member(kernel, id, member))?;
+        id = behind(kernel, found.ty);
+    }
+    Ok(id)
 }
 
 fn described(kernel: &dyn Kernel, text: &str) -> Result<String, Box<Diagnostic>> {
@@ -130,9 +145,10 @@ pub(super) fn list(session: &mut Session<'_>, rest: &str) {
         );
         return;
     }
+    let kernel = session.kernel();
     let listed = |verbose| {
         let mut text = Vec::new();
-        let listed = list::list(&session.bench.kernel, rest, verbose, &mut text);
+        let listed = list::list(&*kernel, rest, verbose, &mut text);
         // Writing to memory cannot fail.
         listed.map(|l| (l, text)).unwrap_or_default()
     };

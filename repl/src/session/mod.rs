@@ -4,29 +4,33 @@
 //! attached at once and get numbers, or statements, which are carried out now. Maps live on from one entry to the next. Nothing that goes
 //! wrong ends the session. What traces runs in a thread of its own ([`nettrace_runtime::units`]).
 
-#![allow(dead_code)] // The editor comes with the next change.
-
 mod bench;
 mod board;
 mod commands;
+mod editor;
 mod entry;
 mod input;
 mod look;
 mod output;
 mod store;
 
-use std::io::{self, Write};
+use std::cell::RefCell;
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 use nettrace_compiler::kernel::{Feature, Kernel as _};
 use nettrace_compiler::pipeline::Compiled;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
+use nettrace_runtime::host::LiveKernel;
 use nettrace_runtime::load::LoadOptions;
+use nettrace_runtime::output::Sink;
 use nettrace_runtime::signals::Signals;
 use nettrace_runtime::units::{Added, Notice, Programs, Silence, Tracer, Units};
 
 use self::bench::{Attempt, Bench};
 use self::board::Board;
+use self::editor::Editor;
 use self::entry::Entry;
 use self::input::{Lines, Read};
 use crate::cli::ReplArgs;
@@ -39,59 +43,108 @@ pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args.compile.color);
     let signals = crate::block_signals(reporter)?;
     let kernel = crate::running(&args.compile, reporter)?;
-    let options = LoadOptions::default();
-    let tracer = Tracer::start(output::plain, options, args.compile.btf.clone());
-    let tracer = tracer.map_err(|diag| {
+    let bench = Bench::new(kernel, args.compile.clone());
+    let bench = Rc::new(RefCell::new(bench));
+    let numbers = editor::Numbers::default();
+    let mut editor = match io::stdin().is_terminal() && io::stdout().is_terminal() {
+        true => match Editor::open(Rc::clone(&bench), Rc::clone(&numbers), reporter.colors()) {
+            Ok(editor) => Some(editor),
+            Err(why) => {
+                let message = format!("cannot edit lines on this terminal: {why}");
+                reporter.host(Diagnostic::host(codes::KERNEL_REFUSED, message));
+                return Err(Exit::Refused);
+            }
+        },
+        false => None,
+    };
+    let sink: Box<dyn FnOnce() -> Box<dyn Sink> + Send> = match &editor {
+        Some(editor) => Box::new(editor.sink()),
+        None => Box::new(output::plain),
+    };
+    let btf = args.compile.btf.clone();
+    let tracer = Tracer::start(sink, LoadOptions::default(), btf).map_err(|diag| {
         reporter.host(diag);
         Exit::Refused
     })?;
     let mut session = Session {
-        bench: Bench::new(kernel, args.compile.clone()),
+        bench,
         tracer,
         board: Board::default(),
         reporter,
         signals: &signals,
         statements: Vec::new(),
-        width: None,
+        to_edit: None,
         leaving: false,
     };
-    session.greet();
+    session.greet(editor.is_some());
     for file in &args.files {
         session.load(file, &[]);
     }
-    let mut lines = Lines::new(&signals);
-    while !session.leaving {
-        match lines.next() {
-            Read::Entry(text) => session.enter(&text),
-            Read::Cleared => {}
-            Read::End => break,
-        }
+    match &mut editor {
+        Some(editor) => session.converse(editor, &numbers),
+        None => session.read(),
     }
     Ok(session.leave())
 }
 
 /// A session.
 pub(crate) struct Session<'s> {
-    bench: Bench,
+    bench: Rc<RefCell<Bench>>,
     tracer: Tracer,
     board: Board,
     reporter: Reporter,
     signals: &'s Signals,
     /// Statements that were carried out and stored something, for `:save`.
     statements: Vec<String>,
-    /// Columns of the terminal, if there is one.
-    width: Option<usize>,
+    /// What the next line begins with.
+    to_edit: Option<String>,
     leaving: bool,
 }
 
 impl Session<'_> {
-    /// Says once what will not work.
-    fn greet(&mut self) {
+    /// Reads entries from something that is no terminal.
+    fn read(&mut self) {
+        let mut lines = Lines::new(self.signals);
+        while !self.leaving {
+            match lines.next() {
+                Read::Entry(text) => self.enter(&text),
+                Read::Cleared => {}
+                Read::End => break,
+            }
+        }
+    }
+
+    /// Reads entries that somebody types.
+    fn converse(&mut self, editor: &mut Editor, numbers: &editor::Numbers) {
+        while !self.leaving {
+            *numbers.borrow_mut() = self.board.iter().map(|(number, _)| number).collect();
+            editor.settle();
+            let initial = self.to_edit.take();
+            match editor.next(initial.as_deref()) {
+                Read::Entry(text) => self.enter(&text),
+                Read::Cleared => {}
+                Read::End => break,
+            }
+        }
+    }
+
+    fn kernel(&self) -> Rc<LiveKernel> {
+        Rc::clone(&self.bench.borrow().kernel)
+    }
+
+    /// Says who is there, and once what will not work.
+    fn greet(&mut self, person: bool) {
+        if person {
+            let version = env!("CARGO_PKG_VERSION");
+            self.say(&format!(
+                "nettrace {version}; :help shows what can be typed, TAB completes, Ctrl-D leaves"
+            ));
+        }
         if let Some(diag) = nettrace_runtime::units::forbidden() {
             self.reporter
                 .host(diag.note("types, checks, `:emit`, `:type` and `:list` work all the same"));
         }
-        if !self.bench.kernel.has(Feature::Kprobes) {
+        if !self.kernel().has(Feature::Kprobes) {
             self.say("this kernel has no kprobes (CONFIG_KPROBES): kprobe, kretprobe and skb probes do not attach");
         }
     }
@@ -102,8 +155,8 @@ impl Session<'_> {
             Entry::Nothing => {}
             Entry::Command(name, rest) => commands::carry_out(self, name, rest),
             Entry::Script => {
-                let name = format!("entry {}", self.bench.next());
-                let script = self.bench.script(&name, text);
+                let name = format!("entry {}", self.bench.borrow_mut().next());
+                let script = self.bench.borrow_mut().script(&name, text);
                 self.add(script, &Words::default(), None, None);
             }
             Entry::Statements => self.evaluate(text),
@@ -118,20 +171,20 @@ impl Session<'_> {
             return;
         }
         if script.unit.script.probes.is_empty() && script.unit.diags.is_empty() {
-            let kept = self.bench.keep(&script);
+            let kept = self.bench.borrow_mut().keep(&script);
             if !kept.is_empty() {
                 self.say(&format!("defined {}", kept.join(", ")));
                 return;
             }
         }
-        let attempt = self.bench.compile(script, words);
+        let attempt = self.bench.borrow_mut().compile(script, words);
         let replaces = number
             .and_then(|n| self.board.get(n))
             .map(|p| p.programs.clone());
         let Some(added) = self.try_out(&attempt, replaces.clone()) else {
             return;
         };
-        self.bench.keep(&attempt.script);
+        self.bench.borrow_mut().keep(&attempt.script);
         if added.exit.is_some() || added.gone {
             return;
         }
@@ -163,7 +216,7 @@ impl Session<'_> {
         match added {
             Ok(added) => {
                 self.reporter.print(&script.sources, &added.warnings);
-                self.bench.adopt(program, script);
+                self.bench.borrow_mut().adopt(program, script);
                 Some(added)
             }
             Err(diags) => {
@@ -207,8 +260,8 @@ impl Session<'_> {
 
     /// Carries out statements now.
     fn evaluate(&mut self, text: &str) {
-        let name = format!("entry {}", self.bench.next());
-        let attempt = self.bench.evaluation(&name, text);
+        let name = format!("entry {}", self.bench.borrow_mut().next());
+        let attempt = self.bench.borrow_mut().evaluation(&name, text);
         let Some(added) = self.try_out(&attempt, None) else {
             return;
         };
@@ -223,8 +276,8 @@ impl Session<'_> {
 
     /// Replaces a probe by what the text says.
     fn replace(&mut self, number: u32, text: &str) {
-        let name = format!("entry {}", self.bench.next());
-        let script = self.bench.script(&name, text);
+        let name = format!("entry {}", self.bench.borrow_mut().next());
+        let script = self.bench.borrow_mut().script(&name, text);
         let one = script.unit.script.probes.len() == 1;
         if !one && script.unit.diags.is_empty() {
             let diag = Diagnostic::host(codes::BAD_ARGUMENT, "a probe is replaced by one probe");
@@ -236,19 +289,20 @@ impl Session<'_> {
 
     /// Lets the text of a probe be edited.
     fn edit_line(&mut self, number: u32) {
-        let diag = Diagnostic::host(codes::BAD_ARGUMENT, "replace it by what?");
-        self.wrong(diag.help(format!("`:edit {number} kprobe:FUNCTION {{ … }}`")));
+        if let Some(placed) = self.board.get(number) {
+            self.to_edit = Some(format!(":edit {number} {}", placed.text));
+        }
     }
 
     /// Changes an option for later entries, if the compiler takes it.
     fn set(&mut self, name: &str, value: &str) {
-        let mut config = self.bench.config.clone();
+        let mut config = self.bench.borrow_mut().config.clone();
         config.retain(|(known, _)| known != name);
         config.push((name.to_string(), value.trim_matches('"').to_string()));
-        let before = std::mem::replace(&mut self.bench.config, config);
-        let diags = self.bench.check_config();
+        let before = std::mem::replace(&mut self.bench.borrow_mut().config, config);
+        let diags = self.bench.borrow_mut().check_config();
         if !diags.is_empty() {
-            self.bench.config = before;
+            self.bench.borrow_mut().config = before;
             self.reporter.print(&SourceMap::new(), &diags);
         }
     }
@@ -258,8 +312,8 @@ impl Session<'_> {
         match script::read_file(Path::new(path)) {
             Ok(bytes) => {
                 let (text, not_utf8) = nettrace_grammar::source::decode(&bytes);
-                self.bench.next();
-                let mut script = self.bench.script(path, &text);
+                self.bench.borrow_mut().next();
+                let mut script = self.bench.borrow_mut().script(path, &text);
                 let file = script.sources.file(script.file);
                 let problem = not_utf8.map(|p| p.diagnostic(file));
                 script.problems.extend(problem);

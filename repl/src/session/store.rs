@@ -41,14 +41,14 @@ pub(super) fn save(session: &mut Session<'_>, rest: &str) {
 fn as_script(session: &Session<'_>) -> String {
     let stats = session.stats();
     let mut text = String::from("// saved from a session of nettrace\n");
-    if !session.bench.config.is_empty() {
+    if !session.bench.borrow_mut().config.is_empty() {
         text.push_str("\nconfig = {\n");
-        for (name, value) in &session.bench.config {
+        for (name, value) in &session.bench.borrow_mut().config {
             text.push_str(&format!("    {name} = {};\n", quoted(value)));
         }
         text.push_str("}\n");
     }
-    for kept in session.bench.kept() {
+    for kept in session.bench.borrow_mut().kept() {
         text.push_str(&format!("\n{kept}\n"));
     }
     if !session.statements.is_empty() {
@@ -106,6 +106,7 @@ pub(super) fn clear(session: &mut Session<'_>, rest: &str) {
     }
     let names: Vec<String> = session
         .bench
+        .borrow()
         .session
         .maps()
         .iter()
@@ -119,7 +120,7 @@ pub(super) fn clear(session: &mut Session<'_>, rest: &str) {
 }
 
 fn clear_map(session: &mut Session<'_>, name: &str) {
-    if session.bench.session.find(name).is_none() {
+    if session.bench.borrow_mut().session.find(name).is_none() {
         let message = format!("there is no map `@{name}`");
         session.wrong(Diagnostic::host(codes::UNKNOWN_VARIABLE, message));
         return;
@@ -155,7 +156,7 @@ fn users(session: &Session<'_>, name: &str) -> Vec<u32> {
 }
 
 fn forget(session: &mut Session<'_>, name: &str) {
-    session.bench.session.forget(name);
+    session.bench.borrow_mut().session.forget(name);
     let map = format!("@{name}");
     session.ask(move |units| units.forget_map(&map));
 }
