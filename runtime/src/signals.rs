@@ -69,6 +69,18 @@ impl Signals {
     }
 }
 
+/// Whether a signal that asks for the end waits to be collected, without taking it: for work that knows no [`Signals`].
+pub(crate) fn pending() -> bool {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: the set is written by the call, and read only if that succeeded.
+    unsafe {
+        libc::sigpending(set.as_mut_ptr()) == 0
+            && [libc::SIGINT, libc::SIGTERM]
+                .iter()
+                .any(|signal| libc::sigismember(set.as_ptr(), *signal) == 1)
+    }
+}
+
 impl AsFd for Signals {
     /// Readable when a signal has come.
     fn as_fd(&self) -> BorrowedFd<'_> {

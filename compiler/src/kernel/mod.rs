@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use crate::pcap::{BuiltIn, Names};
 use machine::{Machine, NoMachine};
-use nettrace_grammar::Diagnostic;
+use nettrace_grammar::{Diagnostic, codes};
 
 /// A type of the kernel: an id inside one BTF section. Ids of vmlinux have `module` 0; a split BTF section has ids of
 /// vmlinux too, which are given as such.
@@ -269,6 +269,20 @@ pub trait Kernel {
     /// two patterns, by name. Those that BTF describes; whether they can be traced is not asked.
     fn functions_taking(&self, _record: &str, _pattern: &str, _module: &str) -> Vec<Taker> {
         Vec::new()
+    }
+
+    /// Functions that run below a function, found by watching a live call of it: waits for one.
+    ///
+    /// # Errors
+    /// Why no call can be watched: nothing runs on a kernel that is only described.
+    fn functions_called_by(&self, name: &str) -> Result<Vec<Function>, Box<Diagnostic>> {
+        Err(Box::new(
+            Diagnostic::host(
+                codes::NO_FEATURE,
+                format!("what `{name}` calls is only known on a running kernel"),
+            )
+            .help("name the functions by a pattern, or leave out --btf"),
+        ))
     }
 
     /// Calls back with name and module of every traceable function, in no particular order, one at a time: for listings.

@@ -3,7 +3,7 @@
 //! A function must exist once, be traceable, and for `fentry` and `fexit` be described by BTF. What fails is told with the reason
 //! and the nearest names.
 
-use nettrace_grammar::{Diagnostic, ast, codes};
+use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::{Found, Part, Resolver, Source, suggest, syntax};
 use crate::artifact::{Attach, Target};
@@ -35,6 +35,9 @@ pub(super) fn resolve(
             return Vec::new();
         }
     };
+    if let Some(root) = called_by(&function.text) {
+        return callees(r, kind, point, root, function.span);
+    }
     let Some((name, offset)) = split_offset(r, kind, point, function) else {
         return Vec::new();
     };
@@ -55,6 +58,47 @@ pub(super) fn resolve(
     match pattern {
         true => matching(r, &wanted),
         false => single(r, &wanted).into_iter().collect(),
+    }
+}
+
+/// `calls(name)` to the name.
+fn called_by(text: &str) -> Option<&str> {
+    text.strip_prefix("calls(")?.strip_suffix(')').map(str::trim)
+}
+
+/// Everything that a function calls, as a live call shows it.
+fn callees(
+    r: &mut Resolver<'_>,
+    kind: &'static ProbeKind,
+    point: &ast::AttachPoint,
+    root: &str,
+    span: Span,
+) -> Vec<Found> {
+    let name = Part {
+        text: root.to_string(),
+        span,
+    };
+    let wanted = Wanted {
+        kind,
+        point,
+        module: None,
+        name,
+        offset: 0,
+    };
+    // That it exists is found out before anybody waits for a call.
+    if r.kernel.functions(root, None).is_empty() {
+        unknown(r, &wanted);
+        return Vec::new();
+    }
+    match r.kernel.functions_called_by(root) {
+        Ok(mut found) => {
+            found.retain(|f| f.addresses <= 1 && (!needs_btf(kind) || f.prototype.is_some()));
+            found.into_iter().map(|f| target(&wanted, f)).collect()
+        }
+        Err(diag) => {
+            r.error(*diag);
+            Vec::new()
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use super::{Part, Resolver, whole};
 use crate::check::span_of_option;
 use crate::unit::OptionValue;
 
+/// An option may name other options (`calls($root)`); one that names itself comes to an end.
+const NESTED_OPTIONS: u32 = 4;
+
 /// The parts between the colons; `None` after reporting.
 pub(super) fn parts(r: &mut Resolver<'_>, point: &ast::AttachPoint) -> Option<Vec<Part>> {
     let mut parts = Vec::new();
@@ -48,7 +51,7 @@ fn part(r: &mut Resolver<'_>, point: &ast::AttachPoint, start: usize, end: usize
     // What is nothing but an option is best shown where it was given.
     let given = text.trim().strip_prefix('$');
     let given = given.and_then(|name| span_of_option(r.option_spans, name));
-    let text = insert_params(r, text, span)?;
+    let text = insert_params(r, text, span, NESTED_OPTIONS)?;
     Some(Part {
         text: text.replace('"', "").trim().to_string(),
         span: given.unwrap_or(span),
@@ -72,8 +75,8 @@ fn option(r: &mut Resolver<'_>, name: &str, span: Span) -> Option<String> {
     })
 }
 
-/// Replaces `$N` by the parameter and `$name` by the script's option of that name.
-fn insert_params(r: &mut Resolver<'_>, text: &str, span: Span) -> Option<String> {
+/// Replaces `$N` by the parameter and `$name` by the script's option of that name, so many levels deep.
+fn insert_params(r: &mut Resolver<'_>, text: &str, span: Span, nested: u32) -> Option<String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -85,7 +88,11 @@ fn insert_params(r: &mut Resolver<'_>, text: &str, span: Span) -> Option<String>
             .count();
         let (name, after) = tail.split_at(letters);
         if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            out.push_str(&option(r, name, span)?);
+            let value = option(r, name, span)?;
+            match nested.checked_sub(1) {
+                Some(nested) => out.push_str(&insert_params(r, &value, span, nested)?),
+                None => out.push_str(&value),
+            }
             rest = after;
             continue;
         }

@@ -8,6 +8,7 @@
 
 mod attaching;
 mod btf;
+mod calls;
 mod databases;
 mod described;
 mod functions;
@@ -16,7 +17,8 @@ mod modules;
 mod record;
 mod tracepoints;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -46,6 +48,8 @@ pub struct LiveKernel {
     functions: Functions,
     databases: databases::Databases,
     machine: machine::ThisMachine,
+    /// What functions call, as far as it was asked: watching takes a second and more.
+    calls: RefCell<HashMap<String, Vec<calls::Callee>>>,
 }
 
 impl LiveKernel {
@@ -59,6 +63,7 @@ impl LiveKernel {
             functions: Functions::default(),
             databases: databases::Databases::default(),
             machine: machine::ThisMachine::default(),
+            calls: RefCell::default(),
         })
     }
 
@@ -72,6 +77,7 @@ impl LiveKernel {
             functions: Functions::default(),
             databases: databases::Databases::default(),
             machine: machine::ThisMachine::default(),
+            calls: RefCell::default(),
         })
     }
 
@@ -219,6 +225,29 @@ impl Kernel for LiveKernel {
 
     fn functions_taking(&self, record: &str, pattern: &str, module: &str) -> Vec<Taker> {
         self.types.functions_taking(record, pattern, module)
+    }
+
+    fn functions_called_by(&self, name: &str) -> Result<Vec<Function>, Box<Diagnostic>> {
+        let known = self.calls.borrow().get(name).cloned();
+        let callees = match known {
+            Some(callees) => callees,
+            None => {
+                let callees = calls::watch(name)?;
+                let mut calls = self.calls.borrow_mut();
+                calls.insert(name.to_owned(), callees.clone());
+                callees
+            }
+        };
+        let function = |(name, module): calls::Callee| {
+            let home = module.as_deref().unwrap_or("vmlinux");
+            let mut places = Kernel::functions(self, &name, Some(home));
+            (places.len() == 1).then(|| places.pop()).flatten()
+        };
+        Ok(callees
+            .into_iter()
+            .filter(|(name, _)| !self.functions.is_blacklisted(name))
+            .filter_map(function)
+            .collect())
     }
 
     fn types_matching(&self, kind: TypeKind, pattern: &str) -> Vec<String> {

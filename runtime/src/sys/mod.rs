@@ -11,6 +11,7 @@ pub(crate) mod perf;
 pub(crate) mod process;
 pub(crate) mod prog;
 pub(crate) mod rcu;
+pub(crate) mod undo;
 
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
