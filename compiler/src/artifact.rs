@@ -471,8 +471,19 @@ pub enum Action {
 pub enum Piece {
     /// Printed as it is.
     Text(String),
+    /// The next field is the width of the next value; negative: its amount, and the value stands on the left.
+    Width,
+    /// The next field is the precision of the next value; negative: none.
+    Precision,
     /// The next field.
     Value(Spec),
+}
+
+impl Piece {
+    /// Whether it takes a field.
+    pub fn takes_field(&self) -> bool {
+        !matches!(self, Piece::Text(_))
+    }
 }
 
 /// A conversion of a printf format (`man 3 printf`; what bpftrace adds is listed in docs/language.md).

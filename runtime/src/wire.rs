@@ -4,7 +4,7 @@
 //! the work of printing a value. Whether the bytes fit their layouts is checked while decoding.
 
 use nettrace_compiler::artifact::{
-    Action, Event, Field, Layout, Map, MapId, PLAN_VERSION, Piece, Plan, Stored, hist_buckets,
+    Action, Event, Field, Layout, Map, MapId, PLAN_VERSION, Plan, Stored, hist_buckets,
     lhist_buckets,
 };
 use nettrace_compiler::index::Id;
@@ -80,7 +80,7 @@ fn check_event(plan: &Plan, event: &Event) -> Result<(), String> {
     }
     match &event.action {
         Action::Printf { format } => {
-            let values = format.iter().filter(|p| matches!(p, Piece::Value(_)));
+            let values = format.iter().filter(|p| p.takes_field());
             let (wanted, given) = (values.count(), event.fields.len());
             if wanted != given {
                 return Err(format!("{given} fields for {wanted} conversions"));
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn formats_and_fields_must_agree() {
-        let more = Piece::Value(crate::testing::spec(
+        let more = nettrace_compiler::artifact::Piece::Value(crate::testing::spec(
             4,
             nettrace_compiler::artifact::Conversion::Hex,
         ));

@@ -23,6 +23,7 @@ macro_rules! files {
 files! {
     /// The scripts that `nettrace run NAME` starts, in name order.
     SCRIPTS, "scripts":
+    "call-graph"
     "conntrack-delete"
     "conntrack-destroy"
     "conntrack-prerouting"

@@ -1,6 +1,7 @@
 //! printf: a format string to pieces, and its arguments to what they ask for.
 //!
-//! `%[-][+][ ][#][0][width][.precision][hh|h|l|ll|j|z|t|L]conversion`. Integers without a length are those of C, 32 bits wide;
+//! `%[-][+][ ][#][0][width][.precision][hh|h|l|ll|j|z|t|L]conversion`, where `*` as a width or precision is the argument before
+//! the value. Integers without a length are those of C, 32 bits wide;
 //! a number that 32 bits cannot hold is printed whole all the same, never cut.
 
 use nettrace_grammar::{Diagnostic, ast, codes};
@@ -23,6 +24,9 @@ struct Unreadable {
 struct Parsed {
     spec: Spec,
     sized: bool,
+    /// The width, the precision is an argument.
+    width_given: bool,
+    precision_given: bool,
     /// As written.
     text: String,
 }
@@ -30,6 +34,16 @@ struct Parsed {
 enum Part {
     Text(String),
     Value(Parsed),
+}
+
+impl Part {
+    /// How many arguments it takes.
+    fn arguments(&self) -> usize {
+        match self {
+            Part::Text(_) => 0,
+            Part::Value(p) => 1 + usize::from(p.width_given) + usize::from(p.precision_given),
+        }
+    }
 }
 
 /// The pieces and the arguments of a printf; `None` after reporting.
@@ -48,7 +62,7 @@ pub(crate) fn check(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<(Vec<Pie
             return None;
         }
     };
-    let wanted = parts.iter().filter(|p| matches!(p, Part::Value(_))).count();
+    let wanted = parts.iter().map(Part::arguments).sum();
     if wanted != rest.len() {
         count_mismatch(c, site, wanted);
         return None;
@@ -64,6 +78,20 @@ pub(crate) fn check(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<(Vec<Pie
             }
             Part::Value(parsed) => parsed,
         };
+        let stars = [
+            (parsed.width_given, Piece::Width),
+            (parsed.precision_given, Piece::Precision),
+        ];
+        for (_, piece) in stars.into_iter().filter(|(given, _)| *given) {
+            let (value, at) = values.next()?;
+            match (value.and_then(|v| star(c, v, &parsed.text, at)), &mut args) {
+                (Some(value), Some(args)) => {
+                    pieces.push(piece);
+                    args.push(value);
+                }
+                _ => args = None,
+            }
+        }
         let (value, at) = values.next()?;
         let arg = value.and_then(|v| argument(c, v, parsed, at));
         match (arg, &mut args) {
@@ -77,12 +105,23 @@ pub(crate) fn check(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<(Vec<Pie
     Some((pieces, args?))
 }
 
+/// A width or precision that is an argument.
+fn star(c: &mut Checker<'_>, value: Expr, text: &str, at: &ast::Expr) -> Option<Expr> {
+    if !c.is_int_like(value.ty) {
+        let ty = c.describe(value.ty);
+        let message = format!("a `*` of `{text}` takes a number, not {ty}");
+        c.report(Diagnostic::error(codes::BAD_FORMAT, at.span, message));
+        return None;
+    }
+    Some(c.widen(value))
+}
+
 fn count_mismatch(c: &mut Checker<'_>, site: &CallSite<'_>, wanted: usize) {
     let given = site.args.len().saturating_sub(1);
     let few = if given < wanted { "few" } else { "many" };
     let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let (wants, gets) = (plural(wanted, "conversion"), plural(given, "value"));
-    let message = format!("too {few} arguments: the format has {wants}, the call {gets}");
+    let (wants, gets) = (plural(wanted, "value"), plural(given, "value"));
+    let message = format!("too {few} arguments: the format takes {wants}, the call has {gets}");
     let mut diag = Diagnostic::error(codes::BAD_FORMAT, site.span, message);
     if let Some(extra) = site.args.get(wanted + 1) {
         diag = diag.also(extra.span, "the first one too many");
@@ -101,6 +140,7 @@ fn argument(
         mut spec,
         sized,
         text,
+        ..
     } = parsed;
     match spec.conversion {
         Conversion::Text => {
@@ -213,10 +253,19 @@ fn conversion(text: &str) -> Result<(Parsed, usize), Unreadable> {
         }
         at += 1;
     }
-    spec.width = count(text, &mut at)?.unwrap_or(0);
+    let width_given = next(at) == Some('*');
+    match width_given {
+        true => at += 1,
+        false => spec.width = count(text, &mut at)?.unwrap_or(0),
+    }
+    let mut precision_given = false;
     if next(at) == Some('.') {
         at += 1;
-        spec.precision = Some(count(text, &mut at)?.unwrap_or(0));
+        precision_given = next(at) == Some('*');
+        match precision_given {
+            true => at += 1,
+            false => spec.precision = Some(count(text, &mut at)?.unwrap_or(0)),
+        }
     }
     let lengths = [
         ("hh", 1),
@@ -243,6 +292,8 @@ fn conversion(text: &str) -> Result<(Parsed, usize), Unreadable> {
     }
     let parsed = Parsed {
         spec,
+        width_given,
+        precision_given,
         sized: length.is_some() || matches!(conversion, Conversion::Pointer),
         text: format!("%{}", text.get(..at).unwrap_or("")),
     };
@@ -252,12 +303,6 @@ fn conversion(text: &str) -> Result<(Parsed, usize), Unreadable> {
 /// A width or precision.
 fn count(text: &str, at: &mut usize) -> Result<Option<u32>, Unreadable> {
     let tail = text.get(*at..).unwrap_or("");
-    if tail.starts_with('*') {
-        return Err(Unreadable {
-            message: "`*` as a width is not supported".to_string(),
-            help: Some("write the width as a number: `%16s`"),
-        });
-    }
     let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
     if digits == 0 {
         return Ok(None);

@@ -338,6 +338,7 @@ fn format_text(pieces: &[Piece]) -> String {
         .iter()
         .map(|p| match p {
             Piece::Text(text) => text.as_str(),
+            Piece::Width | Piece::Precision => "{*}",
             Piece::Value(_) => "{}",
         })
         .collect()

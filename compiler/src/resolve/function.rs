@@ -63,7 +63,9 @@ pub(super) fn resolve(
 
 /// `calls(name)` to the name.
 fn called_by(text: &str) -> Option<&str> {
-    text.strip_prefix("calls(")?.strip_suffix(')').map(str::trim)
+    text.strip_prefix("calls(")?
+        .strip_suffix(')')
+        .map(str::trim)
 }
 
 /// Everything that a function calls, as a live call shows it.

@@ -24,16 +24,42 @@ pub fn write_printf(
     names: &mut Names,
 ) {
     let mut fields = fields.iter();
+    // What `*` has said about the next value.
+    let (mut width, mut precision) = (None, None);
     for piece in pieces {
         match piece {
             Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Piece::Width => width = fields.next().and_then(|f| number_in(f, record)),
+            Piece::Precision => precision = fields.next().and_then(|f| number_in(f, record)),
             Piece::Value(spec) => match fields.next().map(|field| decode_field(field, record)) {
+                Some(Ok(value)) if width.is_some() || precision.is_some() => {
+                    let spec = with_stars(spec.clone(), width.take(), precision.take());
+                    write_spec(out, &spec, &value, names);
+                }
                 Some(Ok(value)) => write_spec(out, spec, &value, names),
                 Some(Err(error)) => write_failure(out, error),
                 None => write_failure(out, "no argument"),
             },
         }
     }
+}
+
+fn number_in(field: &Field, record: &[u8]) -> Option<i64> {
+    let bits = decode_field(field, record).ok()?.bits()?;
+    Some(bits as i64)
+}
+
+/// A conversion with the width and the precision that its `*` had.
+fn with_stars(mut spec: Spec, width: Option<i64>, precision: Option<i64>) -> Spec {
+    if let Some(width) = width {
+        spec.left |= width < 0;
+        spec.width = u32::try_from(width.unsigned_abs()).unwrap_or(u32::MAX);
+    }
+    if let Some(precision) = precision {
+        let clamped = u32::try_from(precision.min(MAX_WIDTH as i64));
+        spec.precision = clamped.ok();
+    }
+    spec
 }
 
 /// Appends one value as a conversion specification says.

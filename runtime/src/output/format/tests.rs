@@ -259,6 +259,28 @@ fn absurd_widths_are_cut() {
 }
 
 #[test]
+fn a_star_is_a_field() {
+    let number = || ("", testing::int(8, true));
+    let show = |conversion, width: i64, precision: i64, value: i64| {
+        let (fields, _) = testing::fields(0, &[number(), number(), number()]);
+        let record = testing::words(&[width as u64, precision as u64, value as u64]);
+        let pieces = [
+            Piece::Width,
+            Piece::Precision,
+            Piece::Value(spec(conversion)),
+        ];
+        let mut out = Vec::new();
+        write_printf(&mut out, &pieces, &fields, &record, &mut testing::names());
+        String::from_utf8(out).expect("text")
+    };
+    assert_eq!(show("%d", 6, -1, 42), "    42");
+    assert_eq!(show("%d", -6, -1, 42), "42    ");
+    assert_eq!(show("%d", 6, 4, 42), "  0042");
+    assert_eq!(show("%d", i64::MAX, -1, 42).len(), MAX_WIDTH);
+    assert_eq!(show("%d", 0, i64::MAX, 42).len(), MAX_WIDTH);
+}
+
+#[test]
 fn a_record_fills_its_format() {
     let layouts = [
         ("", Layout::Inet { v6: false }),
