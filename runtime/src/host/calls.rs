@@ -45,6 +45,19 @@ const OWN: [&str; 12] = [
     "irq_work_queue",
 ];
 
+/// Functions that run where an interrupt comes, before and behind what the tracer takes for one.
+const ASIDE: [&str; 9] = [
+    "irq_enter_rcu",
+    "irq_exit_rcu",
+    "idle_cpu",
+    "sched_core_idle_cpu",
+    "tick_nohz_irq_exit",
+    "raw_irqentry_exit_cond_resched",
+    "__hrtimer_rearm_deferred",
+    "__do_softirq",
+    "handle_softirqs",
+];
+
 /// A function and the module it is in; `None` is vmlinux.
 pub(super) type Callee = (String, Option<String>);
 
@@ -200,8 +213,8 @@ struct Seen {
     names: HashSet<Callee>,
     /// Per CPU: the indent of the root's open call.
     open: HashMap<String, usize>,
-    /// Per CPU: in an interrupt, and the indent of its last function once that has begun.
-    interrupts: HashMap<String, Option<usize>>,
+    /// Per CPU: the indent of an open call that is left out with all that is below it.
+    aside: HashMap<String, usize>,
     calls: u32,
 }
 
@@ -212,7 +225,7 @@ impl Seen {
             found: Vec::new(),
             names: HashSet::new(),
             open: HashMap::new(),
-            interrupts: HashMap::new(),
+            aside: HashMap::new(),
             calls: 0,
         }
     }
@@ -237,8 +250,8 @@ impl Seen {
         let indent = call.len() - call.trim_start().len();
         let call = call.trim();
         if call.starts_with('}') {
-            if self.interrupts.get(&cpu) == Some(&Some(indent)) {
-                self.interrupts.remove(&cpu);
+            if self.aside.get(&cpu) == Some(&indent) {
+                self.aside.remove(&cpu);
             } else if self.open.get(&cpu) == Some(&indent) {
                 self.open.remove(&cpu);
                 self.calls += 1;
@@ -248,21 +261,14 @@ impl Seen {
         let Some((callee, leaf)) = callee(call) else {
             return;
         };
-        // The kernel's own entry and exit of interrupts are not interrupt context for the tracer.
-        match callee.0.as_str() {
-            "irq_enter_rcu" => {
-                self.interrupts.insert(cpu, None);
-                return;
+        if self.aside.contains_key(&cpu) {
+            return;
+        }
+        if ASIDE.contains(&callee.0.as_str()) {
+            if !leaf {
+                self.aside.insert(cpu, indent);
             }
-            "irq_exit_rcu" if leaf => {
-                self.interrupts.remove(&cpu);
-                return;
-            }
-            "irq_exit_rcu" => {
-                self.interrupts.insert(cpu, Some(indent));
-                return;
-            }
-            _ => {}
+            return;
         }
         if callee.0 == self.root {
             match leaf {
@@ -273,8 +279,7 @@ impl Seen {
             }
             return;
         }
-        if !self.interrupts.contains_key(&cpu)
-            && self.open.contains_key(&cpu)
+        if self.open.contains_key(&cpu)
             && !OWN.contains(&callee.0.as_str())
             && self.names.insert(callee.clone())
         {
@@ -311,13 +316,11 @@ mod tests {
  1)               |      irq_enter_rcu() {
  1)   0.123 us    |        tick_irq_enter();
  1)   0.123 us    |      }
- 1)               |      irq_exit_rcu() {
- 1)   0.123 us    |        idle_cpu();
- 1)   0.123 us    |      }
  ------------------------------------------
  1)   nc-123    =>   swapper-0
  ------------------------------------------
  1)   0.790 us    |      get_l4proto [nf_conntrack]();
+ 1)   0.200 us    |      irq_exit_rcu();
  1)   0.200 us    |      _raw_spin_lock();
  1)               |      __kmalloc_noprof() {
  1)   0.300 us    |        should_failslab();

@@ -33,6 +33,7 @@ use nettrace_compiler::types::members;
 use nettrace_grammar::Diagnostic;
 
 use crate::attach::{BtfFunction, Homes, KernelFunctions};
+use crate::symbols::kernel::KernelSymbols;
 use functions::{Functions, Place};
 
 pub use attaching::HostFunctions;
@@ -48,6 +49,8 @@ pub struct LiveKernel {
     functions: Functions,
     databases: databases::Databases,
     machine: machine::ThisMachine,
+    /// Read by the first question: 40 ms.
+    symbols: RefCell<KernelSymbols>,
     /// What functions call, as far as it was asked: watching takes a second and more.
     calls: RefCell<HashMap<String, Vec<calls::Callee>>>,
 }
@@ -63,6 +66,7 @@ impl LiveKernel {
             functions: Functions::default(),
             databases: databases::Databases::default(),
             machine: machine::ThisMachine::default(),
+            symbols: RefCell::default(),
             calls: RefCell::default(),
         })
     }
@@ -77,6 +81,7 @@ impl LiveKernel {
             functions: Functions::default(),
             databases: databases::Databases::default(),
             machine: machine::ThisMachine::default(),
+            symbols: RefCell::default(),
             calls: RefCell::default(),
         })
     }
@@ -289,11 +294,9 @@ impl Kernel for LiveKernel {
     }
 
     fn symbol(&self, name: &str) -> Vec<u64> {
-        crate::symbols::kernel::KernelSymbols::default()
-            .places(name.as_bytes())
-            .iter()
-            .map(|place| place.address)
-            .collect()
+        let mut symbols = self.symbols.borrow_mut();
+        let places = symbols.places(name.as_bytes());
+        places.iter().map(|place| place.address).collect()
     }
 
     fn names(&self) -> &dyn Names {
