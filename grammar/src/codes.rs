@@ -42,7 +42,7 @@ codes! {
     UNKNOWN_TYPE     = 1003, "A type that neither the language nor the kernel has";
     UNKNOWN_FIELD    = 1004, "A field that a struct or union does not have";
     UNKNOWN_VARIABLE = 1005, "A variable that was never assigned";
-    REDECLARED       = 1006, "A variable declared twice";
+    REDECLARED       = 1006, "A variable or a field of a record named twice";
     BAD_MACRO        = 1007, "A macro that cannot be used or defined so";
     NO_IMPORT        = 1008, "An imported file that does not exist or cannot be read";
     UNKNOWN_OPTION   = 1009, "An option that the script does not take, or a wrong value for one";

@@ -5,6 +5,7 @@ use nettrace_grammar::{Diagnostic, Span, ast, codes};
 use super::fold;
 use super::infer::int_shape;
 use super::{Before, Checker};
+use crate::kernel::similar;
 use crate::resolve::is_args;
 use crate::typed::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty, Type, Types};
@@ -30,6 +31,9 @@ impl Checker<'_> {
         if let Type::Record(id) = *self.types.get(record.ty) {
             self.answer(field, || Some(Before::Record(id)));
         }
+        if matches!(self.types.get(record.ty), Type::NamedTuple(_)) {
+            return self.named_element(record, field, span);
+        }
         let Type::Record(id) = *self.types.get(record.ty) else {
             self.no_fields(&record, field);
             return None;
@@ -52,6 +56,31 @@ impl Checker<'_> {
             ty: found.ty,
             span,
         })
+    }
+
+    /// A field of one of the script's records.
+    fn named_element(&mut self, record: Expr, field: &ast::Ident, span: Span) -> Option<Expr> {
+        let Type::NamedTuple(items) = self.types.get(record.ty) else {
+            return None;
+        };
+        let found = items.iter().position(|(name, _)| *name == field.name);
+        if let Some((index, ty)) = found.and_then(|i| Some((i, items.get(i)?.1))) {
+            return Some(Expr {
+                kind: ExprKind::TupleElement(Box::new(record), index as u32),
+                ty,
+                span,
+            });
+        }
+        let names: Vec<String> = items.iter().map(|(name, _)| name.clone()).collect();
+        let message = format!("this record has no field `{}`", field.name);
+        let diag = Diagnostic::error(codes::UNKNOWN_FIELD, field.span, message);
+        let near = similar::nearest(&field.name, &names);
+        let diag = match near.is_empty() {
+            true => diag.help(format!("its fields are {}", super::shape::list(&names))),
+            false => self.suggest(diag, &near),
+        };
+        self.report(diag);
+        None
     }
 
     fn no_fields(&mut self, value: &Expr, field: &ast::Ident) {
@@ -77,7 +106,13 @@ impl Checker<'_> {
         let Type::Tuple(items) = self.types.get(tuple.ty) else {
             let ty = self.describe(tuple.ty);
             let message = format!("`.{index}` needs a tuple; this is {ty}");
-            self.error(codes::UNKNOWN_FIELD, tuple.span, message);
+            let mut diag = Diagnostic::error(codes::UNKNOWN_FIELD, tuple.span, message);
+            if let Type::NamedTuple(items) = self.types.get(tuple.ty)
+                && let Some((name, _)) = items.first()
+            {
+                diag = diag.help(format!("a record's fields go by their names: `.{name}`"));
+            }
+            self.report(diag);
             return None;
         };
         let element = usize::try_from(index)
@@ -129,7 +164,7 @@ impl Checker<'_> {
             }
             Type::Array { elem, len } => self.element(value, at, elem, len, span),
             Type::Str { cap } => self.element(value, at, Types::I8, cap, span),
-            Type::Tuple(_) => match fold::constant(&at, self.types) {
+            Type::Tuple(_) | Type::NamedTuple(_) => match fold::constant(&at, self.types) {
                 Some(n) => self.tuple_element(value, n, span),
                 None => {
                     let message = "the index of a tuple must be a constant";

@@ -336,6 +336,7 @@ impl Checker<'_> {
                 | Type::Buf { .. }
                 | Type::Array { .. }
                 | Type::Tuple(_)
+                | Type::NamedTuple(_)
                 | Type::Inet { .. }
                 | Type::InetAny
                 | Type::Mac

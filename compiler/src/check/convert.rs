@@ -7,7 +7,7 @@ use nettrace_grammar::Span;
 
 use super::Checker;
 use super::fold;
-use super::infer::int_shape;
+use super::infer::{int_shape, same_names};
 use crate::typed::{Call, Expr, ExprKind, Extra};
 use crate::types::{Ty, Type, Types};
 
@@ -32,14 +32,30 @@ impl Checker<'_> {
                 ty: to,
                 span,
             },
-            (ExprKind::Tuple(items), Type::Tuple(types)) => {
-                let items = items
+            (ExprKind::Tuple(items), Type::Tuple(_) | Type::NamedTuple(_)) => {
+                let elements = self.elements(value.ty, to);
+                let mut items: Vec<Option<Expr>> = items.into_iter().map(Some).collect();
+                let mut take = |i: usize| items.get_mut(i).and_then(Option::take);
+                let items = elements
                     .into_iter()
-                    .zip(types)
-                    .map(|(e, ty)| self.convert(e, ty))
+                    .filter_map(|(i, _, ty)| Some(self.convert(take(i)?, ty)))
                     .collect();
                 Expr {
                     kind: ExprKind::Tuple(items),
+                    ty: to,
+                    span,
+                }
+            }
+            // What these do must be done once, so the conversion goes inside.
+            (ExprKind::Block(stmts, inner), Type::Tuple(_) | Type::NamedTuple(_)) => Expr {
+                kind: ExprKind::Block(stmts, Box::new(self.convert(*inner, to))),
+                ty: to,
+                span,
+            },
+            (ExprKind::Ternary(cond, a, b), Type::Tuple(_) | Type::NamedTuple(_)) => {
+                let (a, b) = (self.convert(*a, to), self.convert(*b, to));
+                Expr {
+                    kind: ExprKind::Ternary(cond, Box::new(a), Box::new(b)),
                     ty: to,
                     span,
                 }
@@ -49,13 +65,13 @@ impl Checker<'_> {
             {
                 self.with_family(call, value.ty, to, span)
             }
-            (kind, Type::Tuple(types)) => {
+            (kind, Type::Tuple(_) | Type::NamedTuple(_)) => {
                 let from = Expr {
                     kind,
                     ty: value.ty,
                     span,
                 };
-                self.convert_tuple(from, &types, to)
+                self.convert_tuple(from, to)
             }
             (kind, _) => {
                 let inner = Expr {
@@ -72,18 +88,13 @@ impl Checker<'_> {
         }
     }
 
-    /// A tuple that is not written out here: built anew from its elements.
-    fn convert_tuple(&mut self, value: Expr, to: &[Ty], ty: Ty) -> Expr {
-        let from = match self.types.get(value.ty) {
-            Type::Tuple(items) => items.clone(),
-            _ => Vec::new(),
-        };
+    /// A tuple or record that is not written out here: built anew from its elements.
+    fn convert_tuple(&mut self, value: Expr, to: Ty) -> Expr {
         let span = value.span;
-        let items = from
-            .iter()
-            .zip(to)
-            .enumerate()
-            .map(|(i, (&from, &to))| {
+        let items = self
+            .elements(value.ty, to)
+            .into_iter()
+            .map(|(i, from, to)| {
                 let element = Expr {
                     kind: ExprKind::TupleElement(Box::new(value.clone()), i as u32),
                     ty: from,
@@ -94,8 +105,25 @@ impl Checker<'_> {
             .collect();
         Expr {
             kind: ExprKind::Tuple(items),
-            ty,
+            ty: to,
             span,
+        }
+    }
+
+    /// For each element of a tuple or record: its number in the one it is made from, its type there, and its own.
+    fn elements(&self, from: Ty, to: Ty) -> Vec<(usize, Ty, Ty)> {
+        match (self.types.get(from), self.types.get(to)) {
+            (Type::Tuple(from), Type::Tuple(to)) => {
+                let both = from.iter().zip(to).enumerate();
+                both.map(|(i, (&from, &to))| (i, from, to)).collect()
+            }
+            (Type::NamedTuple(from), Type::NamedTuple(to)) => {
+                let order = same_names(to, from).unwrap_or_default();
+                let both = order.into_iter().zip(to);
+                both.filter_map(|(i, (_, to))| Some((i, from.get(i)?.1, *to)))
+                    .collect()
+            }
+            _ => Vec::new(),
         }
     }
 

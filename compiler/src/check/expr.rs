@@ -42,10 +42,7 @@ impl Checker<'_> {
             ast::ExprKind::Sizeof(of) => self.sizeof(of, span),
             ast::ExprKind::Offsetof { of, path } => self.offsetof(of, path, span),
             ast::ExprKind::Tuple(items) => self.tuple(items, span),
-            ast::ExprKind::Record(_) => {
-                self.error(codes::NOT_YET, span, "nettrace does not know records yet");
-                None
-            }
+            ast::ExprKind::Record(fields) => self.record(fields, span),
             ast::ExprKind::Block(block) => self.value_block(block, span),
             ast::ExprKind::Comptime(inner) => self.comptime(inner),
             ast::ExprKind::Type(_) => {
@@ -298,12 +295,7 @@ impl Checker<'_> {
 
     /// A tuple of values.
     pub(super) fn tuple(&mut self, items: &[ast::Expr], span: Span) -> Option<Expr> {
-        // All are checked before the first mistake ends it.
-        let checked: Vec<Option<Expr>> = items.iter().map(|e| self.value(e)).collect();
-        let mut values = Vec::new();
-        for value in checked {
-            values.push(self.local_value(value?)?);
-        }
+        let values = self.values(items.iter())?;
         let ty = self
             .types
             .intern(Type::Tuple(values.iter().map(|v| v.ty).collect()));
@@ -312,6 +304,47 @@ impl Checker<'_> {
             ty,
             span,
         })
+    }
+
+    /// `(a=1, b="x")`: a tuple with names.
+    fn record(&mut self, fields: &[(ast::Ident, ast::Expr)], span: Span) -> Option<Expr> {
+        let mut names: Vec<&ast::Ident> = Vec::new();
+        let mut twice = false;
+        for (name, _) in fields {
+            if let Some(first) = names.iter().find(|other| other.name == name.name) {
+                let message = format!("this record has two fields `{}`", name.name);
+                self.report(
+                    Diagnostic::error(codes::REDECLARED, name.span, message)
+                        .also(first.span, "the first one"),
+                );
+                twice = true;
+            }
+            names.push(name);
+        }
+        let values = self.values(fields.iter().map(|(_, value)| value))?;
+        if twice {
+            return None;
+        }
+        let types = names
+            .iter()
+            .zip(&values)
+            .map(|(name, value)| (name.name.clone(), value.ty));
+        let ty = Type::NamedTuple(types.collect());
+        Some(Expr {
+            ty: self.types.intern(ty),
+            kind: ExprKind::Tuple(values),
+            span,
+        })
+    }
+
+    /// Values that are kept together; all are checked before the first mistake ends it.
+    fn values<'e>(&mut self, items: impl Iterator<Item = &'e ast::Expr>) -> Option<Vec<Expr>> {
+        let checked: Vec<Option<Expr>> = items.map(|e| self.value(e)).collect();
+        let mut values = Vec::new();
+        for value in checked {
+            values.push(self.local_value(value?)?);
+        }
+        Some(values)
     }
 
     /// A use of a builtin, with or without parentheses.

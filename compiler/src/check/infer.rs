@@ -15,7 +15,7 @@ pub(crate) enum Flex {
     Fixed,
     /// Only literals that are not negative so far.
     Free,
-    /// Per element of a tuple.
+    /// Per element of a tuple or record.
     Tuple(Vec<Flex>),
 }
 
@@ -156,7 +156,9 @@ pub(crate) fn promote(types: &mut Types, a: &Inferred, b: &Inferred) -> Option<I
         });
     }
     let joined = match (types.get(a.ty).clone(), types.get(b.ty).clone()) {
-        (x, y) if x == y && !matches!(x, Type::Tuple(_)) => return Some(Inferred::fixed(a.ty)),
+        (x, y) if x == y && !matches!(x, Type::Tuple(_) | Type::NamedTuple(_)) => {
+            return Some(Inferred::fixed(a.ty));
+        }
         (Type::Str { cap: x }, Type::Str { cap: y }) => Type::Str { cap: x.max(y) },
         (Type::Buf { cap: x }, Type::Buf { cap: y }) => Type::Buf { cap: x.max(y) },
         (Type::Inet { .. } | Type::InetAny, Type::Inet { .. } | Type::InetAny) => Type::InetAny,
@@ -173,15 +175,48 @@ pub(crate) fn promote(types: &mut Types, a: &Inferred, b: &Inferred) -> Option<I
             mode,
         },
         (Type::Tuple(x), Type::Tuple(y)) if x.len() == y.len() => {
-            return promote_tuples(types, (x, &a.flex), (y, &b.flex));
+            let same: Vec<usize> = (0..x.len()).collect();
+            let (items, flex) = promote_elements(types, (&x, &a.flex), (&y, &b.flex), &same)?;
+            return Some(Inferred {
+                ty: types.intern(Type::Tuple(items)),
+                flex,
+            });
+        }
+        (Type::NamedTuple(x), Type::NamedTuple(y)) => {
+            // The order of the first one is kept.
+            let order = same_names(&x, &y)?;
+            let only_types = |items: &[(String, Ty)]| items.iter().map(|(_, ty)| *ty).collect();
+            let (left, right): (Vec<Ty>, Vec<Ty>) = (only_types(&x), only_types(&y));
+            let (items, flex) =
+                promote_elements(types, (&left, &a.flex), (&right, &b.flex), &order)?;
+            let names = x.into_iter().map(|(name, _)| name);
+            return Some(Inferred {
+                ty: types.intern(Type::NamedTuple(names.zip(items).collect())),
+                flex,
+            });
         }
         _ => return None,
     };
     Some(Inferred::fixed(types.intern(joined)))
 }
 
-fn promote_tuples(types: &mut Types, a: (Vec<Ty>, &Flex), b: (Vec<Ty>, &Flex)) -> Option<Inferred> {
-    let element = |(items, flex): &(Vec<Ty>, &Flex), i: usize| {
+/// For each element of a record its place in another one; nothing unless both have the same names.
+pub(super) fn same_names(a: &[(String, Ty)], b: &[(String, Ty)]) -> Option<Vec<usize>> {
+    if a.len() != b.len() {
+        return None;
+    }
+    let place = |name: &str| b.iter().position(|(other, _)| other == name);
+    a.iter().map(|(name, _)| place(name)).collect()
+}
+
+/// Joins the elements of two tuples; `order` has the place in the second for each of the first.
+fn promote_elements(
+    types: &mut Types,
+    a: (&[Ty], &Flex),
+    b: (&[Ty], &Flex),
+    order: &[usize],
+) -> Option<(Vec<Ty>, Flex)> {
+    let element = |(items, flex): (&[Ty], &Flex), i: usize| {
         let flex = match flex {
             Flex::Tuple(all) => all.get(i).cloned().unwrap_or(Flex::Fixed),
             _ => Flex::Fixed,
@@ -190,16 +225,12 @@ fn promote_tuples(types: &mut Types, a: (Vec<Ty>, &Flex), b: (Vec<Ty>, &Flex)) -
     };
     let mut items = Vec::new();
     let mut flexes = Vec::new();
-    for i in 0..a.0.len() {
-        let joined = promote(types, &element(&a, i)?, &element(&b, i)?)?;
+    for (i, &other) in order.iter().enumerate() {
+        let joined = promote(types, &element(a, i)?, &element(b, other)?)?;
         items.push(joined.ty);
         flexes.push(joined.flex);
     }
-    let ty = types.intern(Type::Tuple(items));
-    Some(Inferred {
-        ty,
-        flex: Flex::Tuple(flexes),
-    })
+    Some((items, Flex::Tuple(flexes)))
 }
 
 #[cfg(test)]

@@ -155,6 +155,7 @@ impl Checker<'_> {
                 ..
             } => Some("a pointer into the context"),
             Type::Tuple(items) if items.is_empty() => Some("an empty tuple"),
+            Type::NamedTuple(_) if self.size_of(value.ty) == Some(0) => Some("an empty record"),
             _ => None,
         };
         if let Some(bad) = bad {

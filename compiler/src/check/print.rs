@@ -11,7 +11,7 @@ use crate::typed::{
     Aggregate, Call, Context, Expr, ExprKind, Extra, Loop, Map, MapValue, Probe, Program,
     ScriptMapId, Stmt, StmtKind,
 };
-use crate::types::{Ty, print as types};
+use crate::types::{Ty, Type, print as types};
 
 /// The program as text.
 pub fn print(program: &Program, kernel: &dyn Kernel) -> String {
@@ -215,7 +215,13 @@ impl Printer<'_> {
             ExprKind::Member { .. } | ExprKind::Element(..) => format!("{}:{}", self.path(e), ty()),
             ExprKind::TupleElement(a, i) => format!("{}.{i}", self.expr(a)),
             ExprKind::Tuple(items) => {
-                let items: Vec<String> = items.iter().map(|i| self.expr(i)).collect();
+                let name = |i: usize| match self.program.types.get(e.ty) {
+                    Type::NamedTuple(names) => format!("{}=", names[i].0),
+                    _ => String::new(),
+                };
+                let items = items.iter().enumerate();
+                let items: Vec<String> =
+                    items.map(|(i, item)| name(i) + &self.expr(item)).collect();
                 format!("({})", items.join(", "))
             }
             ExprKind::Context(context) => format!("{}:{}", context_name(*context), ty()),

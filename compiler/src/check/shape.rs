@@ -32,6 +32,7 @@ impl Checker<'_> {
             Type::Buf { .. } => "a buffer".to_string(),
             Type::Stack { .. } => "a stack".to_string(),
             Type::Tuple(_) => format!("a tuple {name}"),
+            Type::NamedTuple(_) => format!("a record {name}"),
             Type::Inet { .. } | Type::InetAny => "an IP address".to_string(),
             Type::Mac => "a link-layer address".to_string(),
             Type::Time { .. } => "a point in time".to_string(),
@@ -146,7 +147,7 @@ fn member_macro(name: &str) -> Option<&'static str> {
 }
 
 /// Names for a message: the first few.
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     const MOST: usize = 12;
     let shown: Vec<String> = names.iter().take(MOST).map(|n| format!("`{n}`")).collect();
     let more = if names.len() > MOST { ", …" } else { "" };

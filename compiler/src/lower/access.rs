@@ -167,7 +167,8 @@ impl Lower<'_> {
 
     fn tuple_element(&mut self, tuple: &Expr, n: u32) -> Place {
         let place = self.place_of(tuple);
-        let Layout::Tuple { fields, .. } = self.layout(tuple.ty) else {
+        let (Layout::Tuple { fields, .. } | Layout::Record { fields, .. }) = self.layout(tuple.ty)
+        else {
             return place;
         };
         match fields.get(n as usize) {

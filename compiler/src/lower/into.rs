@@ -80,7 +80,8 @@ impl Lower<'_> {
     }
 
     fn write_tuple(&mut self, parts: &[Expr], ty: Ty, to: Place) {
-        let Layout::Tuple { fields, size } = self.layout(ty) else {
+        let (Layout::Tuple { fields, size } | Layout::Record { fields, size }) = self.layout(ty)
+        else {
             return;
         };
         let mut end = 0;

@@ -239,6 +239,7 @@ impl<'a> Lower<'a> {
                 | Type::Str { .. }
                 | Type::Buf { .. }
                 | Type::Tuple(_)
+                | Type::NamedTuple(_)
                 | Type::Stack { .. }
                 | Type::USym
                 | Type::Inet { .. }

@@ -35,6 +35,12 @@ pub fn layout(types: &Types, kernel: &dyn Kernel, ty: Ty) -> Layout {
         Type::Str { cap } => Layout::Str { cap: *cap },
         Type::Buf { cap } => Layout::Buf { cap: *cap },
         Type::Tuple(items) => tuple(items.iter().map(|&item| layout(types, kernel, item))),
+        Type::NamedTuple(items) => {
+            let items = items.iter();
+            let (fields, size) =
+                sequence(items.map(|(name, item)| (name.clone(), layout(types, kernel, *item))));
+            Layout::Record { fields, size }
+        }
         Type::Stack { user, frames, mode } => Layout::Stack {
             user: *user,
             frames: *frames,
@@ -92,22 +98,26 @@ pub fn align_of(types: &Types, kernel: &dyn Kernel, ty: Ty) -> u32 {
 
 /// Values one after another with natural alignment.
 pub fn tuple(items: impl IntoIterator<Item = Layout>) -> Layout {
+    let (fields, size) = sequence(items.into_iter().map(|item| (String::new(), item)));
+    Layout::Tuple { fields, size }
+}
+
+/// Fields one after another with natural alignment, and the bytes of all.
+fn sequence(items: impl Iterator<Item = (String, Layout)>) -> (Vec<Field>, u32) {
     let (mut fields, mut end, mut largest) = (Vec::new(), 0_u32, 1);
-    for layout in items {
+    for (name, layout) in items {
         let align = layout.align().max(1);
         let offset = end.next_multiple_of(align);
         end = offset.saturating_add(layout.size());
         largest = largest.max(align);
         fields.push(Field {
-            name: String::new(),
+            name,
             offset,
             layout,
         });
     }
-    Layout::Tuple {
-        fields,
-        size: end.checked_next_multiple_of(largest).unwrap_or(end),
-    }
+    let size = end.checked_next_multiple_of(largest).unwrap_or(end);
+    (fields, size)
 }
 
 /// The layout of values of a kernel type.

@@ -82,6 +82,9 @@ pub enum Type {
     },
     /// A tuple with natural alignment; padding is zero.
     Tuple(Vec<Ty>),
+    /// What scripts call a record: a tuple whose elements have names, each once. Two of them with the same names go together, whatever
+    /// their order.
+    NamedTuple(Vec<(String, Ty)>),
     /// A kernel or user stack.
     Stack {
         /// User addresses.

@@ -52,6 +52,13 @@ fn written(types: &Types, kernel: &dyn Kernel, ty: Ty, depth: usize) -> String {
                 .collect();
             format!("({})", items.join(", "))
         }
+        Type::NamedTuple(items) => {
+            let items: Vec<String> = items
+                .iter()
+                .map(|(name, item)| format!("{name}={}", written(types, kernel, *item, depth)))
+                .collect();
+            format!("({})", items.join(", "))
+        }
         Type::Stack { user: false, .. } => "kstack_t".to_string(),
         Type::Stack { user: true, .. } => "ustack_t".to_string(),
         Type::KSym => "ksym_t".to_string(),

@@ -5,6 +5,7 @@ mod errors;
 mod expansion;
 mod loops;
 mod probes;
+mod records;
 mod robust;
 mod semantics;
 mod session;

@@ -8,6 +8,7 @@ mod golden;
 mod maps;
 mod output;
 mod random;
+mod records;
 mod reference;
 mod show;
 mod stories;

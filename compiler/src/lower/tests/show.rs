@@ -1,7 +1,7 @@
 //! What a run has left behind, as text: one line per event, one per map entry.
 
 use super::world::World;
-use crate::artifact::{Action, EventId, Layout, Map, Plan, Stored};
+use crate::artifact::{Action, EventId, Field, Layout, Map, Plan, Stored};
 use crate::ir::machine::Memory;
 
 /// Events in order, then the script's maps.
@@ -130,6 +130,14 @@ pub(super) fn value(layout: &Layout, bytes: &[u8]) -> String {
                 .iter()
                 .map(|field| value(&field.layout, &bytes[field.offset as usize..]))
                 .collect();
+            format!("({})", parts.join(", "))
+        }
+        Layout::Record { fields, .. } => {
+            let part = |field: &Field| {
+                let bytes = &bytes[field.offset as usize..];
+                format!("{}={}", field.name, value(&field.layout, bytes))
+            };
+            let parts: Vec<String> = fields.iter().map(part).collect();
             format!("({})", parts.join(", "))
         }
         _ => format!("{bytes:02x?}"),

@@ -1,0 +1,60 @@
+//! Records and tuples: built, kept, compared, taken apart.
+
+use super::{begin, shows};
+
+#[test]
+fn records_are_values_keys_and_go_through_maps() {
+    shows(
+        &begin(
+            r#"$r = (port=443, name="https"); @last = $r; @seen[(cpu=1, who="a")] = $r; @seen[(who="a", cpu=1)].port;
+            print($r.name); print(@last.port); print(@seen[(who="a", cpu=1)]);"#,
+        ),
+        r#"
+        print "https"
+        print 443
+        print (port=443, name="https")
+        @last: (port=443, name="https")
+        @seen[(cpu=1, who="a")]: (port=443, name="https")
+        "#,
+    );
+}
+
+#[test]
+fn records_are_compared_by_name() {
+    shows(
+        &begin(
+            r#"$a = (n=1, s="x"); $b = (s="x", n=1);
+            print($a == $b); $b = (s="y", n=1); print($a == $b); print($a != $b); print((n=2, s="x") == $a);"#,
+        ),
+        "print true\nprint false\nprint true\nprint false",
+    );
+}
+
+#[test]
+fn records_in_records_and_tuples() {
+    shows(
+        &begin(
+            "$r = (in=(1, (x=7, y=8)), out=3); print($r.in.1.y + $r.out); @m[1] = ($r.in, 6); print(@m[1].0.1.x);",
+        ),
+        "print 11\nprint 7\n@m[1]: ((1, (x=7, y=8)), 6)",
+    );
+}
+
+#[test]
+fn tuples_are_compared_element_by_element() {
+    shows(
+        &begin(
+            r#"$t = (1, "ab", (2, 3)); print($t == (1, "ab", (2, 3))); print($t == (1, "ab", (2, 4)));
+            print($t != (1, "abc", (2, 3))); @k[1, "x"] = (4, "y"); print(@k[1, "x"] == (4, "y"));"#,
+        ),
+        "print true\nprint false\nprint true\nprint true\n@k[(1, \"x\")]: (4, \"y\")",
+    );
+}
+
+#[test]
+fn what_a_block_does_is_done_once() {
+    shows(
+        &begin("$p = (1, 2); $p = { @n++; (300, 70000) }; print($p);"),
+        "print (300, 70000)\n@n: 1",
+    );
+}
