@@ -21,11 +21,12 @@ pub struct Signals {
 impl Signals {
     /// Blocks the signals in this thread and the ones it starts later.
     pub fn block() -> io::Result<Signals> {
-        let mut set = SigSet::empty();
-        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1]
-            .into_iter()
-            .for_each(|signal| set.add(signal));
-        set.thread_block()?;
+        Signals::of(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1])
+    }
+
+    /// The same for other signals.
+    pub fn of(signals: &[Signal]) -> io::Result<Signals> {
+        let set = block(signals)?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         Ok(Signals {
             fd,
@@ -79,6 +80,19 @@ pub(crate) fn pending() -> bool {
                 .iter()
                 .any(|signal| libc::sigismember(set.as_ptr(), *signal) == 1)
     }
+}
+
+fn block(signals: &[Signal]) -> io::Result<SigSet> {
+    let mut set = SigSet::empty();
+    signals.iter().for_each(|signal| set.add(*signal));
+    set.thread_block()?;
+    Ok(set)
+}
+
+/// Blocks signals in this thread and the ones it starts later; reading the descriptor waits for one of them.
+pub fn blocking(signals: &[Signal]) -> io::Result<SignalFd> {
+    let set = block(signals)?;
+    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?)
 }
 
 impl AsFd for Signals {

@@ -90,7 +90,7 @@ enum Slot {
 pub struct BtfTypes {
     vmlinux: Section,
     source: Box<dyn ModuleSource>,
-    /// Sorted, so that ids do not depend on the order of loading.
+    /// Sorted, so that ids do not depend on the order of loading; behind them those that were loaded later.
     modules: Vec<String>,
     slots: RefCell<Vec<Slot>>,
     kept: Cell<usize>,
@@ -101,9 +101,17 @@ pub struct BtfTypes {
 impl BtfTypes {
     /// Takes vmlinux's section; asks the source for nothing but names.
     pub fn new(vmlinux: Section, source: Box<dyn ModuleSource>) -> BtfTypes {
-        let mut modules = source.names();
-        modules.sort();
-        modules.dedup();
+        BtfTypes::after(vmlinux, source, Vec::new())
+    }
+
+    /// The same for a kernel whose modules were `known` in this order before: ids of their types stay what they were.
+    pub fn after(vmlinux: Section, source: Box<dyn ModuleSource>, known: Vec<String>) -> BtfTypes {
+        let mut new = source.names();
+        new.retain(|name| !known.contains(name));
+        new.sort();
+        new.dedup();
+        let mut modules = known;
+        modules.extend(new);
         // Indices are u16 and 0 is vmlinux.
         modules.truncate(usize::from(u16::MAX) - 1);
         let slots = modules.iter().map(|_| Slot::Unopened).collect();

@@ -147,6 +147,11 @@ fn sized(kernel: &dyn Kernel, id: KernelTypeId, depth: u32) -> Option<u32> {
     }
 }
 
+fn is_function(kernel: &dyn Kernel, id: KernelTypeId) -> bool {
+    let id = underlying(kernel, id);
+    matches!(&*kernel.ty(id), KernelType::Function(_))
+}
+
 fn expanded(kernel: &dyn Kernel, id: KernelTypeId, depth: u32, budget: &mut u32) -> Layout {
     let id = underlying(kernel, id);
     let size = || kernel_size(kernel, id).unwrap_or(0);
@@ -162,6 +167,8 @@ fn expanded(kernel: &dyn Kernel, id: KernelTypeId, depth: u32, budget: &mut u32)
         } => Layout::Bool,
         KernelType::Int { bytes, signed, .. } => number(*bytes, *signed),
         KernelType::Float { bytes, .. } => number(*bytes, false),
+        // The name says more than the address.
+        KernelType::Pointer { to, .. } if is_function(kernel, *to) => Layout::KSym,
         KernelType::Pointer { .. } => Layout::Pointer,
         KernelType::Array { elem, len } if *len > 0 && is_char(kernel, *elem) => {
             Layout::Str { cap: *len }

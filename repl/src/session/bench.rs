@@ -56,8 +56,14 @@ impl Bench {
         }
     }
 
-    /// The number of the entry that is compiled next.
+    /// Begins an entry: its number. Modules that have been loaded since the last one are known from here on.
     pub(crate) fn next(&mut self) -> u32 {
+        // With `--btf` the modules of this machine say nothing.
+        if self.options.btf.is_none()
+            && let Ok(Some(kernel)) = self.kernel.with_new_modules()
+        {
+            self.kernel = Rc::new(kernel);
+        }
         self.session.entry = self.session.entry.wrapping_add(1).max(1);
         self.session.entry
     }

@@ -27,6 +27,7 @@ use nettrace_runtime::load::LoadOptions;
 use nettrace_runtime::output::Sink;
 use nettrace_runtime::signals::Signals;
 use nettrace_runtime::units::{Added, Notice, Programs, Silence, Tracer, Units};
+use nix::sys::signal::Signal;
 
 use self::bench::{Attempt, Bench};
 use self::board::Board;
@@ -41,12 +42,17 @@ use crate::script::{self, Script};
 /// Starts a session.
 pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args.compile.color);
-    let signals = crate::block_signals(reporter)?;
+    let person = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let signals = blocked(person).map_err(|error| {
+        let message = format!("cannot watch for signals: {error}");
+        reporter.host(Diagnostic::host(codes::KERNEL_REFUSED, message));
+        Exit::Refused
+    })?;
     let kernel = crate::running(&args.compile, reporter)?;
     let bench = Bench::new(kernel, args.compile.clone());
     let bench = Rc::new(RefCell::new(bench));
     let numbers = editor::Numbers::default();
-    let mut editor = match io::stdin().is_terminal() && io::stdout().is_terminal() {
+    let mut editor = match person {
         true => match Editor::open(Rc::clone(&bench), Rc::clone(&numbers), reporter.colors()) {
             Ok(editor) => Some(editor),
             Err(why) => {
@@ -77,6 +83,8 @@ pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
         leaving: false,
     };
     session.greet(editor.is_some());
+    // Without it `:stats` has no times; whoever may not count sees none.
+    session.ask(|units| units.count_runs(true));
     for file in &args.files {
         session.load(file, &[]);
     }
@@ -85,6 +93,15 @@ pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
         None => session.read(),
     }
     Ok(session.leave())
+}
+
+/// Ctrl-C interrupts what is carried out. Without a person, signals end the session as they end a run.
+fn blocked(person: bool) -> io::Result<Signals> {
+    if !person {
+        return Signals::block();
+    }
+    editor::hangup::watch()?;
+    Signals::of(&[Signal::SIGINT])
 }
 
 /// A session.
@@ -260,6 +277,15 @@ impl Session<'_> {
 
     /// Carries out statements now.
     fn evaluate(&mut self, text: &str) {
+        let all = matches!(text.trim().trim_end_matches(';'), "@").then(|| self.all_maps());
+        let text = match &all {
+            Some(text) if text.is_empty() => {
+                self.say("no maps; an entry such as `@x = 5` makes one");
+                return;
+            }
+            Some(text) => text,
+            None => text,
+        };
         let name = format!("entry {}", self.bench.borrow_mut().next());
         let attempt = self.bench.borrow_mut().evaluation(&name, text);
         let Some(added) = self.try_out(&attempt, None) else {
@@ -305,6 +331,13 @@ impl Session<'_> {
             self.bench.borrow_mut().config = before;
             self.reporter.print(&SourceMap::new(), &diags);
         }
+    }
+
+    /// Statements that print all maps.
+    fn all_maps(&self) -> String {
+        let bench = self.bench.borrow();
+        let maps = bench.session.maps().iter();
+        maps.map(|map| format!("print(@{}); ", map.name)).collect()
     }
 
     /// Runs a script file. `words` are what stands behind its name.

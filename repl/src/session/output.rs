@@ -4,7 +4,7 @@
 //! them above the line.
 
 use std::io::{self, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use nettrace_runtime::output::Sink;
 use nettrace_runtime::output::stream::{Output, Stream};
@@ -20,7 +20,10 @@ pub(crate) trait Above: Send {
 /// The sink of a session without an editor.
 pub(crate) fn plain() -> Box<dyn Sink> {
     match Stream::stdout(None) {
-        Ok(output) => Box::new(TextSink::new(Writer::new(output, io::stderr()).quiet(true))),
+        Ok(output) => {
+            let writer = Writer::new(output, io::stderr()).quiet(true);
+            Box::new(TextSink::new(writer).broad(|| WIDTH))
+        }
         Err(_) => Box::new(TextSink::new(Writer::new(Vec::new(), io::stderr()))),
     }
 }
@@ -33,7 +36,28 @@ pub(crate) fn above(printer: Box<dyn Above>) -> Box<dyn Sink> {
         rest: Vec::new(),
     };
     let writer = Writer::new(lines(printer.clone()), lines(printer)).quiet(true);
-    Box::new(TextSink::new(writer))
+    Box::new(TextSink::new(writer).broad(columns))
+}
+
+/// Columns of a line that no terminal has.
+const WIDTH: usize = 100;
+
+nix::ioctl_read_bad!(window_size, nix::libc::TIOCGWINSZ, nix::libc::winsize);
+
+/// Columns of the terminal, which may have changed since the last time.
+fn columns() -> usize {
+    let mut size = nix::libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the call fills in the struct that it is given, and that it was declared with.
+    let read = unsafe { window_size(io::stdout().as_raw_fd(), &raw mut size) };
+    match (read, size.ws_col) {
+        (Ok(_), columns @ 20..) => usize::from(columns),
+        _ => 80,
+    }
 }
 
 /// Hands on whole lines.

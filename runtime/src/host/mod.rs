@@ -22,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use nettrace_compiler::kernel::btf::{BtfTypes, NoModules};
+use nettrace_compiler::kernel::btf::{BtfTypes, ModuleSource as _, NoModules};
 use nettrace_compiler::kernel::machine::Machine;
 use nettrace_compiler::kernel::{
     Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Taker, Traceable,
@@ -84,6 +84,27 @@ impl LiveKernel {
             symbols: RefCell::default(),
             calls: RefCell::default(),
         })
+    }
+
+    /// This kernel with the modules that have been loaded since it was opened; `None` when there are none. Types keep their ids.
+    ///
+    /// # Errors
+    /// As [`LiveKernel::open`].
+    pub fn with_new_modules(&self) -> Result<Option<LiveKernel>, Box<Diagnostic>> {
+        let known = self.types.modules();
+        if modules::Loaded
+            .names()
+            .iter()
+            .all(|name| known.contains(name))
+        {
+            return Ok(None);
+        }
+        Ok(Some(LiveKernel {
+            types: BtfTypes::after(btf::running()?, Box::new(modules::Loaded), known.to_vec()),
+            functions: Functions::default(),
+            databases: databases::Databases::default(),
+            machine: machine::ThisMachine::default(),
+        }))
     }
 
     /// The types alone.

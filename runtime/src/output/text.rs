@@ -6,7 +6,9 @@ use std::os::fd::BorrowedFd;
 use nettrace_grammar::Diagnostic;
 
 use super::stream::Output;
-use super::value::{write_display, write_failure, write_key, write_result, write_value};
+use super::value::{
+    write_broad, write_display, write_failure, write_key, write_result, write_value,
+};
 use super::writer::Writer;
 use super::{Ledger, Lost, Names, Sink, Skipped, TextKind, hist};
 use crate::decode::{DecodeError, Value};
@@ -16,12 +18,25 @@ use crate::table::{Reduced, Row, Table};
 #[derive(Debug)]
 pub struct TextSink<O, M> {
     writer: Writer<O, M>,
+    /// Columns of a line, for values that are broken into lines.
+    width: Option<fn() -> usize>,
 }
 
 impl<O: Output, M: Write> TextSink<O, M> {
     /// Prints to this writer.
     pub fn new(writer: Writer<O, M>) -> Self {
-        TextSink { writer }
+        TextSink {
+            writer,
+            width: None,
+        }
+    }
+
+    /// Breaks structs that are wider than a line into one member per line.
+    pub fn broad(self, width: fn() -> usize) -> Self {
+        TextSink {
+            width: Some(width),
+            ..self
+        }
     }
 
     /// What was written to, for tests.
@@ -42,7 +57,10 @@ impl<O: Output, M: Write> Sink for TextSink<O, M> {
 
     fn value(&mut self, value: &Result<Value<'_>, DecodeError>, names: &mut Names) {
         let out = self.writer.results();
-        write_result(out, value, names);
+        match self.width {
+            Some(width) => write_broad(out, value, names, width()),
+            None => write_result(out, value, names),
+        }
         out.push(b'\n');
         self.writer.completed();
     }

@@ -14,7 +14,7 @@ use crate::command::{exists, output};
 use crate::progress::step;
 
 /// A program and the package that has it.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("mmdebstrap", "mmdebstrap"),
     ("mkfs.ext4", "e2fsprogs"),
     ("depmod", "kmod"),
@@ -24,6 +24,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("bpftool", "bpftool"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("tmux", "tmux"),
 ];
 
 /// A header of a library and the package that has it.

@@ -5,6 +5,7 @@
 
 mod above;
 mod complete;
+pub(super) mod hangup;
 mod helper;
 mod history;
 mod paint;

@@ -3,6 +3,7 @@
 //! In: a decoded [`Value`] and [`Names`]. Out: bytes appended to a buffer. Never fails: what cannot be shown appears as
 //! `!{reason}` in its place.
 
+mod broad;
 mod flow;
 mod kformat;
 mod meaning;
@@ -10,6 +11,8 @@ mod meaning;
 use std::io::Write;
 
 use nettrace_compiler::artifact::StackMode;
+
+pub use broad::write_broad;
 
 use super::Names;
 use super::format::number;

@@ -1,0 +1,213 @@
+//! Structs over several lines, for a person at a terminal.
+//!
+//! In: a decoded value and how wide a line may be. Out: the same text as [`super::write_value`] where it fits into the line; else a member
+//! per line, indented, again and again. Elements of an array that are all the same are written once.
+
+use super::{write_failure, write_result, write_value};
+use crate::decode::{DecodeError, Fields, Items, Value};
+use crate::output::Names;
+
+/// Blanks of an indent.
+const INDENT: usize = 2;
+/// As deep as lines are broken; what is inside goes on in one line.
+const MAX_DEPTH: usize = 16;
+
+/// Appends a value's text form, broken into lines of at most `width` columns where it has places to break.
+pub fn write_broad(
+    out: &mut Vec<u8>,
+    value: &Result<Value<'_>, DecodeError>,
+    names: &mut Names,
+    width: usize,
+) {
+    let mut page = Page { out, names, width };
+    page.value(value, 0, 0);
+}
+
+struct Page<'a> {
+    out: &'a mut Vec<u8>,
+    names: &'a mut Names,
+    width: usize,
+}
+
+impl Page<'_> {
+    /// `used` columns of the line are taken already.
+    fn value(&mut self, value: &Result<Value<'_>, DecodeError>, used: usize, depth: usize) {
+        let start = self.out.len();
+        let items = match value {
+            Ok(Value::Array(items)) => Some(*items),
+            _ => None,
+        };
+        if let Some(items) = items
+            && self.repeated(items)
+        {
+            return;
+        }
+        write_result(self.out, value, self.names);
+        let len = self.out.len() - start;
+        // One column for the comma behind it.
+        if used + len < self.width || depth >= MAX_DEPTH {
+            return;
+        }
+        match value {
+            Ok(Value::Record(fields)) if !fields.is_empty() => {
+                self.out.truncate(start);
+                self.record(*fields, depth);
+            }
+            Ok(Value::Array(items)) if holds_structs(*items) => {
+                self.out.truncate(start);
+                self.array(*items, depth);
+            }
+            _ => {}
+        }
+    }
+
+    fn line(&mut self, depth: usize) {
+        self.out.push(b'\n');
+        let blanks = self.out.len() + depth * INDENT;
+        self.out.resize(blanks, b' ');
+    }
+
+    fn record(&mut self, fields: Fields<'_>, depth: usize) {
+        self.out.push(b'{');
+        for (name, value) in fields.iter() {
+            self.line(depth + 1);
+            let head = match name.is_empty() {
+                true => String::new(),
+                false => format!(".{name} = "),
+            };
+            self.out.extend_from_slice(head.as_bytes());
+            self.value(&value, (depth + 1) * INDENT + head.len(), depth + 1);
+            self.out.push(b',');
+        }
+        self.line(depth);
+        self.out.push(b'}');
+    }
+
+    fn array(&mut self, items: Items<'_>, depth: usize) {
+        self.out.push(b'[');
+        for (index, value) in items.iter().enumerate() {
+            self.line(depth + 1);
+            let head = format!("[{index}] = ");
+            self.out.extend_from_slice(head.as_bytes());
+            self.value(&value, (depth + 1) * INDENT + head.len(), depth + 1);
+            self.out.push(b',');
+        }
+        self.line(depth);
+        self.out.push(b']');
+    }
+
+    /// `[48 × 0]`, when there are more than a few elements and all are alike.
+    fn repeated(&mut self, items: Items<'_>) -> bool {
+        const FEW: usize = 4;
+        let mut rest = items.iter();
+        let count = rest.len();
+        let (Some(Ok(first)), true) = (rest.next(), count > FEW) else {
+            return false;
+        };
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        write_value(&mut one, &first, self.names);
+        for value in rest {
+            other.clear();
+            match value {
+                Ok(value) => write_value(&mut other, &value, self.names),
+                Err(error) => write_failure(&mut other, error),
+            }
+            if other != one {
+                return false;
+            }
+        }
+        self.out
+            .extend_from_slice(format!("[{count} × ").as_bytes());
+        self.out.extend_from_slice(&one);
+        self.out.push(b']');
+        true
+    }
+}
+
+fn holds_structs(items: Items<'_>) -> bool {
+    matches!(
+        items.iter().next(),
+        Some(Ok(Value::Record(_) | Value::Array(_)))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use nettrace_compiler::artifact::{Field, Layout};
+
+    use super::*;
+    use crate::decode::decode;
+    use crate::testing::{self, U64, words};
+
+    fn record(fields: &[(&str, Layout)]) -> Layout {
+        let mut offset = 0;
+        let fields: Vec<Field> = fields
+            .iter()
+            .map(|(name, layout)| {
+                let field = Field {
+                    name: (*name).to_string(),
+                    offset,
+                    layout: layout.clone(),
+                };
+                offset += layout.size();
+                field
+            })
+            .collect();
+        Layout::Record {
+            fields,
+            size: offset,
+        }
+    }
+
+    fn show(layout: &Layout, bytes: &[u8], width: usize) -> String {
+        let mut out = Vec::new();
+        write_broad(
+            &mut out,
+            &decode(layout, bytes),
+            &mut testing::names(),
+            width,
+        );
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_struct_that_fits_stays_in_one_line() {
+        let inner = record(&[("refs", U64)]);
+        let outer = record(&[("use", inner), ("mark", U64), ("timeout", U64)]);
+        let bytes = words(&[2, 7, 30]);
+        assert_eq!(
+            show(&outer, &bytes, 80),
+            "{ .use = { .refs = 2 }, .mark = 7, .timeout = 30 }"
+        );
+        assert_eq!(
+            show(&outer, &bytes, 30),
+            "{\n  .use = { .refs = 2 },\n  .mark = 7,\n  .timeout = 30,\n}"
+        );
+        assert_eq!(
+            show(&outer, &bytes, 10),
+            "{\n  .use = {\n    .refs = 2,\n  },\n  .mark = 7,\n  .timeout = 30,\n}"
+        );
+    }
+
+    #[test]
+    fn arrays_of_structs_are_numbered_and_equal_elements_counted() {
+        let pair = record(&[("src", U64), ("dst", U64)]);
+        let array = Layout::Array {
+            elem: Box::new(pair),
+            len: 2,
+        };
+        assert_eq!(
+            show(&array, &words(&[1, 2, 3, 4]), 40),
+            "[\n  [0] = { .src = 1, .dst = 2 },\n  [1] = { .src = 3, .dst = 4 },\n]"
+        );
+        let zeros = Layout::Array {
+            elem: Box::new(U64),
+            len: 6,
+        };
+        assert_eq!(show(&zeros, &words(&[0; 6]), 10), "[6 × 0]");
+        assert_eq!(
+            show(&zeros, &words(&[0, 0, 0, 0, 0, 1]), 5),
+            "[0,0,0,0,0,1]"
+        );
+    }
+}
