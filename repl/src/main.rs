@@ -421,7 +421,7 @@ fn described(
 /// The kernel to compile for and then to run on.
 fn running(options: &CompileOptions, reporter: Reporter) -> Result<LiveKernel, Exit> {
     let opened = match &options.btf {
-        Some(vmlinux) => LiveKernel::with_btf(vmlinux),
+        Some(vmlinux) => LiveKernel::with_files(vmlinux, &options.btf_module),
         None => LiveKernel::open(),
     };
     opened.map_err(|diag| {

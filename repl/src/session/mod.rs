@@ -18,6 +18,7 @@ use std::cell::RefCell;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Instant;
 
 use nettrace_compiler::kernel::{Feature, Kernel as _};
 use nettrace_compiler::pipeline::Compiled;
@@ -80,6 +81,7 @@ pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
         signals: &signals,
         statements: Vec::new(),
         to_edit: None,
+        began: Instant::now(),
         leaving: false,
     };
     session.greet(editor.is_some());
@@ -115,6 +117,8 @@ pub(crate) struct Session<'s> {
     statements: Vec<String>,
     /// What the next line begins with.
     to_edit: Option<String>,
+    /// When the entry was handed in.
+    began: Instant,
     leaving: bool,
 }
 
@@ -168,6 +172,7 @@ impl Session<'_> {
 
     /// Carries out an entry.
     pub(crate) fn enter(&mut self, text: &str) {
+        self.began = Instant::now();
         match entry::sort(text) {
             Entry::Nothing => {}
             Entry::Command(name, rest) => commands::carry_out(self, name, rest),
@@ -244,6 +249,7 @@ impl Session<'_> {
     }
 
     fn tell_attached(&mut self, numbers: &[u32], added: &Added) {
+        let time = self.began.elapsed();
         let stats = self.stats();
         for &number in numbers {
             let Some(placed) = self.board.get(number) else {
@@ -254,6 +260,9 @@ impl Session<'_> {
             let mut line = format!("{number}: {}", placed.title);
             if targets > 1 {
                 line.push_str(&format!(" ({targets} places)"));
+            }
+            if number == *numbers.last().unwrap_or(&0) {
+                line.push_str(&format!("; attached in {:.1} ms", time.as_secs_f64() * 1e3));
             }
             self.say(&line);
         }

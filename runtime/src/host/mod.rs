@@ -22,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use nettrace_compiler::kernel::btf::{BtfTypes, ModuleSource as _, NoModules};
+use nettrace_compiler::kernel::btf::{BtfTypes, ModuleSource, NoModules};
 use nettrace_compiler::kernel::machine::Machine;
 use nettrace_compiler::kernel::{
     Feature, Function, Kernel, KernelType, KernelTypeId, RawTracepoint, Similar, Taker, Traceable,
@@ -76,8 +76,26 @@ impl LiveKernel {
     /// # Errors
     /// `FILE_ERROR` and `NO_BTF`.
     pub fn with_btf(vmlinux: &Path) -> Result<LiveKernel, Box<Diagnostic>> {
+        LiveKernel::with_files(vmlinux, &[])
+    }
+
+    /// The same with the BTF of modules in files.
+    ///
+    /// # Errors
+    /// `FILE_ERROR` and `NO_BTF`.
+    pub fn with_files(
+        vmlinux: &Path,
+        modules: &[(String, PathBuf)],
+    ) -> Result<LiveKernel, Box<Diagnostic>> {
+        for (_, path) in modules {
+            btf::section_bytes(path)?;
+        }
+        let source: Box<dyn ModuleSource> = match modules {
+            [] => Box::new(NoModules),
+            some => Box::new(modules::Files(some.to_vec())),
+        };
         Ok(LiveKernel {
-            types: BtfTypes::new(btf::from_file(vmlinux)?, Box::new(NoModules)),
+            types: BtfTypes::new(btf::from_file(vmlinux)?, source),
             functions: Functions::default(),
             databases: databases::Databases::default(),
             machine: machine::ThisMachine::default(),

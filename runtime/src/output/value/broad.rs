@@ -1,7 +1,8 @@
 //! Structs over several lines, for a person at a terminal.
 //!
 //! In: a decoded value and how wide a line may be. Out: the same text as [`super::write_value`] where it fits into the line; else a member
-//! per line, indented, again and again. Elements of an array that are all the same are written once.
+//! per line, indented, again and again, and members that are zero are only counted. Elements of an array that are all the same are
+//! written once.
 
 use super::{write_failure, write_result, write_value};
 use crate::decode::{DecodeError, Fields, Items, Value};
@@ -69,7 +70,12 @@ impl Page<'_> {
 
     fn record(&mut self, fields: Fields<'_>, depth: usize) {
         self.out.push(b'{');
+        let mut zeros = 0;
         for (name, value) in fields.iter() {
+            if is_zero(&value, MAX_DEPTH) {
+                zeros += 1;
+                continue;
+            }
             self.line(depth + 1);
             let head = match name.is_empty() {
                 true => String::new(),
@@ -78,6 +84,16 @@ impl Page<'_> {
             self.out.extend_from_slice(head.as_bytes());
             self.value(&value, (depth + 1) * INDENT + head.len(), depth + 1);
             self.out.push(b',');
+        }
+        if zeros > 0 {
+            self.line(depth + 1);
+            let plural = if zeros == 1 {
+                "member is"
+            } else {
+                "members are"
+            };
+            self.out
+                .extend_from_slice(format!("({zeros} {plural} zero)").as_bytes());
         }
         self.line(depth);
         self.out.push(b'}');
@@ -121,6 +137,24 @@ impl Page<'_> {
         self.out.extend_from_slice(&one);
         self.out.push(b']');
         true
+    }
+}
+
+/// Whether there is nothing to see: numbers, addresses and texts that are zero, and structs of nothing else. Names of numbers are worth
+/// seeing.
+fn is_zero(value: &Result<Value<'_>, DecodeError>, depth: usize) -> bool {
+    let Some(depth) = depth.checked_sub(1) else {
+        return false;
+    };
+    match value {
+        Ok(Value::Signed(0) | Value::Unsigned(0) | Value::Pointer(0) | Value::KernelSymbol(0)) => {
+            true
+        }
+        Ok(Value::Bool(false)) => true,
+        Ok(Value::Text { bytes, cut }) => bytes.is_empty() && !cut,
+        Ok(Value::Record(fields)) => fields.iter().all(|(_, value)| is_zero(&value, depth)),
+        Ok(Value::Array(items)) => items.iter().all(|value| is_zero(&value, depth)),
+        _ => false,
     }
 }
 
@@ -187,6 +221,18 @@ mod tests {
             show(&outer, &bytes, 10),
             "{\n  .use = {\n    .refs = 2,\n  },\n  .mark = 7,\n  .timeout = 30,\n}"
         );
+    }
+
+    #[test]
+    fn members_that_are_zero_are_counted() {
+        let inner = record(&[("next", Layout::Pointer), ("prev", Layout::Pointer)]);
+        let outer = record(&[("list", inner), ("mark", U64), ("len", U64), ("hash", U64)]);
+        assert_eq!(
+            show(&outer, &words(&[0, 0, 7, 0, 0]), 20),
+            "{\n  .mark = 7,\n  (3 members are zero)\n}"
+        );
+        let short = "{ .list = { .next = 0x0, .prev = 0x0 }, .mark = 7, .len = 0, .hash = 0 }";
+        assert_eq!(show(&outer, &words(&[0, 0, 7, 0, 0]), 80), short);
     }
 
     #[test]

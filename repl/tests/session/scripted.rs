@@ -1,0 +1,149 @@
+//! Sessions that are read from a file: entries in, output out.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::screen::may_trace;
+
+/// What a session prints to standard output and to standard error.
+fn session(entries: &str) -> (String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nettrace"))
+        .arg("repl")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nettrace starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(entries.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn expressions_are_evaluated_without_prompts() {
+    if !may_trace() {
+        return;
+    }
+    let (out, _) =
+        session("sizeof(struct list_head)\n1 + 2\n@x = 5\n@x += 1\n@x\n\"text\"\n@\n:quit\n99\n");
+    assert_eq!(out, "16\n3\n@x: 6\ntext\n@x: 6\n");
+}
+
+#[test]
+fn a_map_lives_on_and_keeps_its_type() {
+    if !may_trace() {
+        return;
+    }
+    let (out, err) = session(
+        "interval:ms:20 { @ticks = count(); }\n:wait 0.3\nprint(@ticks > 3)\n@ticks = \"text\"\n:stop 1\n:clear\n@ticks = \"text\"\n@ticks\n",
+    );
+    assert_eq!(out, "true\n@ticks: text\n");
+    assert!(
+        err.contains("`@ticks` is count(): only that can be stored in it"),
+        "{err}"
+    );
+    assert!(err.contains("--> entry 1:1:18"), "{err}");
+}
+
+#[test]
+fn a_replaced_probe_records_until_the_new_one_does() {
+    if !may_trace() {
+        return;
+    }
+    let (out, err) = session(
+        "rawtracepoint:sched_switch { @a = count(); }\n:edit 1 rawtracepoint:sched_switch { @b = count(); }\n\
+         :wait 0.2\n:stop 1\n@a = count()\n:probes\nprint(@b > 0)\n",
+    );
+    assert!(
+        out.starts_with("1: rawtracepoint:sched_switch  (stopped)\n"),
+        "{out}"
+    );
+    assert!(out.ends_with("true\n"), "{out}{err}");
+    assert_eq!(
+        err.matches("1: rawtracepoint:sched_switch; attached in")
+            .count(),
+        2,
+        "{err}"
+    );
+}
+
+#[test]
+fn exit_in_a_probe_ends_the_probe_and_not_the_session() {
+    if !may_trace() {
+        return;
+    }
+    let (out, err) = session("interval:ms:10 { exit(); }\n:wait 0.2\n:probes\n7\n");
+    assert!(out.ends_with("7\n"), "{out}");
+    assert!(
+        err.contains("1: interval:ms:10 ended with exit(0)"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_saved_session_is_a_script_that_checks() {
+    if !may_trace() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("saved.nt");
+    let entries = format!(
+        "macro twice(x) {{ x * 2 }}\n@limit = twice(21)\ninterval:s:9 {{ print(@limit); }}\ninterval:s:8 {{ print(1); }}\n:stop 2\n:save {}\n",
+        file.display()
+    );
+    session(&entries);
+    let text = std::fs::read_to_string(&file).expect("a script");
+    assert!(text.contains("\n    @limit = twice(21);\n"), "{text}");
+    assert!(text.contains("\n// stopped 2: interval:s:8"), "{text}");
+    let checked = Command::new(env!("CARGO_BIN_EXE_nettrace"))
+        .arg("check")
+        .arg(&file)
+        .output()
+        .expect("nettrace starts");
+    let messages = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(checked.status.code(), Some(0), "{messages}");
+}
+
+#[test]
+fn memory_stays_flat() {
+    if !may_trace() {
+        return;
+    }
+    let resident = |entries: usize| {
+        let mut text = String::from("@n = 0\n");
+        for number in 0..entries {
+            text.push_str(&format!("@n += {number}\n"));
+        }
+        text.push_str("interval:s:600 { @m = count(); }\n:stop 1\n:clear\n");
+        // `cat` is a child of the shell of the same name: the pid of the session itself is what counts.
+        text.push_str("pid\n:wait 2\n");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_nettrace"))
+            .arg("repl")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nettrace starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(text.as_bytes()).expect("it reads");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("a pipe");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("a line");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+        drop(stdin);
+        let _ = child.wait();
+        let kb = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kb = kb.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kb.expect("a number")
+    };
+    let (few, many) = (resident(100), resident(1000));
+    assert!(
+        many < few + 3000,
+        "{few} kB after 100 entries, {many} kB after 1000"
+    );
+}
