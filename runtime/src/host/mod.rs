@@ -61,14 +61,19 @@ impl LiveKernel {
     /// # Errors
     /// `NO_BTF` when the kernel has none.
     pub fn open() -> Result<LiveKernel, Box<Diagnostic>> {
-        Ok(LiveKernel {
-            types: BtfTypes::new(btf::running()?, Box::new(modules::Loaded)),
+        let types = BtfTypes::new(btf::running()?, Box::new(modules::Loaded));
+        Ok(LiveKernel::of(types))
+    }
+
+    fn of(types: BtfTypes) -> LiveKernel {
+        LiveKernel {
+            types,
             functions: Functions::default(),
             databases: databases::Databases::default(),
             machine: machine::ThisMachine::default(),
             symbols: RefCell::default(),
             calls: RefCell::default(),
-        })
+        }
     }
 
     /// The running kernel, whose BTF is in files: for one that does not show it itself. All else is asked of the machine.
@@ -94,14 +99,8 @@ impl LiveKernel {
             [] => Box::new(NoModules),
             some => Box::new(modules::Files(some.to_vec())),
         };
-        Ok(LiveKernel {
-            types: BtfTypes::new(btf::from_file(vmlinux)?, source),
-            functions: Functions::default(),
-            databases: databases::Databases::default(),
-            machine: machine::ThisMachine::default(),
-            symbols: RefCell::default(),
-            calls: RefCell::default(),
-        })
+        let types = BtfTypes::new(btf::from_file(vmlinux)?, source);
+        Ok(LiveKernel::of(types))
     }
 
     /// This kernel with the modules that have been loaded since it was opened; `None` when there are none. Types keep their ids.
@@ -117,12 +116,9 @@ impl LiveKernel {
         {
             return Ok(None);
         }
-        Ok(Some(LiveKernel {
-            types: BtfTypes::after(btf::running()?, Box::new(modules::Loaded), known.to_vec()),
-            functions: Functions::default(),
-            databases: databases::Databases::default(),
-            machine: machine::ThisMachine::default(),
-        }))
+        let source = Box::new(modules::Loaded);
+        let types = BtfTypes::after(btf::running()?, source, known.to_vec());
+        Ok(Some(LiveKernel::of(types)))
     }
 
     /// The types alone.
