@@ -49,7 +49,7 @@ pub struct Plan {
     pub events: IndexVec<EventId, Event>,
     /// The ring buffer; absent when no program sends anything.
     pub ring: Option<MapId>,
-    /// The control map: one value holding [`CONTROL_ENABLED`] and one loss counter per program.
+    /// The control map: one value holding [`CONTROL_ENABLED`], a loss counter per program, and one per map ([`control_full`]).
     pub control: Option<MapId>,
     /// Run-time settings of the config block.
     pub settings: Settings,
@@ -102,7 +102,13 @@ pub fn control_lost(program: ProgramId) -> u32 {
     16 + 8 * program.0
 }
 
-/// The size of the control map's value.
+/// Offset in the control map's value of the `u64` counter of entries that a map had no room for, behind those of the programs. A map
+/// that nothing is put into has none: then the value ends before.
+pub fn control_full(programs: usize, map: MapId) -> u32 {
+    control_size(programs).saturating_add(map.0.saturating_mul(8))
+}
+
+/// The size of the control map's value without counters of maps.
 pub fn control_size(programs: usize) -> u32 {
     16 + 8 * programs as u32
 }
@@ -400,6 +406,9 @@ pub struct Event {
     /// When it happened, if it says so: events that do are printed in this order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<EventTime>,
+    /// Bytes from the record's start to the `u64` number of the group with which it is printed; absent when it is printed at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
 }
 
 /// Where an event says when it happened.
@@ -463,6 +472,14 @@ pub enum Action {
     },
     /// Ends the run. Field: `i64` exit code.
     Exit,
+    /// Prints what was held back for a group. Field: its `u64` number.
+    Release,
+    /// Appends a packet to a pcapng file. Fields: `u64` time in nanoseconds since boot, `u64` whether it has an Ethernet header, `u64`
+    /// length of the whole packet, device, namespace, its bytes, comment.
+    Packet {
+        /// The file.
+        file: String,
+    },
 }
 
 /// A piece of a printf format.

@@ -121,7 +121,7 @@ fn typed(
 ) -> Option<typed::Program> {
     sink.extend(unit.diags.iter().cloned());
     // What could be read is checked too: one run tells as many mistakes as possible.
-    let script = macros::expand(&unit.script, &unit.library, sink);
+    let script = macros::expand(&unit.script, &unit.library, &options.given, sink);
     let program = check::check(&script, kernel, options, sink).ok()?;
     sink.check().ok()?;
     Some(program)

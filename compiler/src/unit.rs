@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::macros::MATCHES;
+use crate::macros::{GIVEN_VALUES, MATCHES};
 use nettrace_grammar::ast::{self, Expr, ExprKind, Macro};
 use nettrace_grammar::{Diagnostic, FileId, Parsed, SourceMap, Span, codes, parse, visit};
 
@@ -78,6 +78,8 @@ pub struct ScriptOption {
     pub default: OptionValue,
     /// For `--help`; empty when the script says nothing.
     pub help: String,
+    /// Its text holds expressions, with commas between: `getvalues` names it.
+    pub expressions: bool,
     /// The texts that it may be; empty when any will do.
     pub allowed: Vec<String>,
     /// The use.
@@ -132,6 +134,28 @@ impl Unit {
         unit
     }
 
+    /// Reads the library files of macros that further texts name: expressions on the command line.
+    pub fn add_words_of(
+        &mut self,
+        sources: &mut SourceMap,
+        files: &[FileId],
+        importer: &dyn Importer,
+    ) {
+        let seen = sources.files().map(|(_, file)| file.name.clone());
+        let mut reader = Reader {
+            seen: seen.collect(),
+            sources,
+            importer,
+            words: HashSet::new(),
+            unit: std::mem::take(self),
+        };
+        for file in files {
+            reader.note_words(*file);
+        }
+        reader.libraries();
+        *self = reader.unit;
+    }
+
     fn find_parameters(&mut self) {
         let mut found = Parameters::default();
         let mut note = |e: &Expr| match e.kind {
@@ -153,7 +177,9 @@ impl Unit {
 
     fn find_options(&mut self) {
         let mut found: Vec<ScriptOption> = Vec::new();
+        let mut expressions: Vec<String> = Vec::new();
         let mut note = |e: &Expr| {
+            expressions.extend(option_of_values(e));
             if let Some(option) = option(e)
                 && !found.iter().any(|o| o.name == option.name)
             {
@@ -167,8 +193,24 @@ impl Unit {
                 visit::expr(value, &mut note);
             }
         }
+        for option in &mut found {
+            option.expressions = expressions.contains(&option.name);
+        }
         found.sort_by_key(|o| o.span);
         self.options = found;
+    }
+}
+
+/// The option whose expressions are printed: `getvalues("name", x)`.
+fn option_of_values(e: &Expr) -> Option<String> {
+    let ExprKind::Call { name, args } = &e.kind else {
+        return None;
+    };
+    match args.first().map(|arg| &arg.kind) {
+        Some(ExprKind::Str(option)) if name.name == GIVEN_VALUES => {
+            Some(String::from_utf8_lossy(option).into_owned())
+        }
+        _ => None,
     }
 }
 
@@ -191,6 +233,7 @@ fn option(e: &Expr) -> Option<ScriptOption> {
             Some(default) => default_value(default)?,
         },
         help: args.get(2).and_then(text).unwrap_or_default(),
+        expressions: false,
         allowed: args
             .get(3)
             .and_then(text)

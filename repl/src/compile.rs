@@ -28,6 +28,7 @@ pub(crate) fn options(options: &CompileOptions, script: &Script, words: &Words) 
         params: words.params.clone(),
         param_spans: words.spans.clone(),
         option_spans: words.option_spans.clone(),
+        given: words.given.clone(),
         options: defaults.chain(words.options.iter().cloned()).collect(),
         missing_probes: options.missing_probes.map(|mode| match mode {
             cli::MissingProbes::Error => MissingProbes::Error,

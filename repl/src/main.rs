@@ -138,7 +138,7 @@ fn words(
         reporter.host(*diag);
         Exit::Mistake
     })?;
-    words.add_to(&mut script.sources);
+    words.add_to(script);
     Ok(Some(words))
 }
 

@@ -4,12 +4,16 @@
 
 use std::fmt::Write as _;
 
+use crate::imports::Files;
+use crate::script::Script;
 use nettrace_compiler::kernel::similar;
+use nettrace_compiler::macros::Given;
 use nettrace_compiler::unit::{OptionValue, Parameters, ScriptOption};
-use nettrace_grammar::{Diagnostic, SourceMap, Span, codes};
+use nettrace_grammar::ast::{Expr, StmtKind};
+use nettrace_grammar::{Diagnostic, FileId, SourceMap, Span, codes, parse_body};
 
 /// What the words say.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Words {
     /// `$1`, `$2`, …
     pub(crate) params: Vec<String>,
@@ -17,6 +21,8 @@ pub(crate) struct Words {
     pub(crate) spans: Vec<Span>,
     /// The script's own options.
     pub(crate) options: Vec<(String, OptionValue)>,
+    /// Expressions that options give.
+    pub(crate) given: Vec<Given>,
     /// Where the texts of options stand in the sources.
     pub(crate) option_spans: Vec<(String, Span)>,
     /// Options of nettrace, with their values, as they were written.
@@ -100,16 +106,37 @@ impl Words {
         }))
     }
 
-    /// Makes the parameters and the options' texts texts of the sources, so that messages can point into them.
-    pub(crate) fn add_to(&mut self, sources: &mut SourceMap) {
+    /// Makes the parameters and the options' texts texts of the sources, so that messages can point into them. Reads the expressions
+    /// among them; what is wrong with these is a problem of the script.
+    pub(crate) fn add_to(&mut self, script: &mut Script) {
+        let Script { sources, unit, .. } = script;
+        let mut files = Vec::new();
         for (name, value) in &self.options {
-            if let OptionValue::Text(text) = value {
+            let is_list = unit
+                .options
+                .iter()
+                .any(|o| o.name == *name && o.expressions);
+            if let (OptionValue::Text(text), true) = (value, is_list) {
+                for part in parts(text) {
+                    let file = sources.add(format!("--{name}"), part);
+                    files.push(file);
+                    match expression(sources, file) {
+                        Ok(expr) => self.given.push(Given {
+                            option: name.clone(),
+                            text: part.to_string(),
+                            expr,
+                        }),
+                        Err(mut diags) => script.problems.append(&mut diags),
+                    }
+                }
+            } else if let OptionValue::Text(text) = value {
                 let file = sources.add(format!("--{name}"), text.clone());
                 let lo = sources.file(file).base;
                 let span = Span::new(lo, lo + text.len() as u32);
                 self.option_spans.push((name.clone(), span));
             }
         }
+        unit.add_words_of(sources, &files, &Files);
         if self.params.is_empty() {
             return;
         }
@@ -124,6 +151,50 @@ impl Words {
                 span
             })
             .collect();
+    }
+}
+
+/// The expressions of a list: what stands between commas that are in no brackets and no quotes.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut depth, mut quoted) = (Vec::new(), 0, 0i32, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '(' | '[' | '{' if !quoted => depth += 1,
+            ')' | ']' | '}' if !quoted => depth -= 1,
+            ',' if !quoted && depth <= 0 => {
+                parts.push(text.get(start..at).unwrap_or_default().trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(text.get(start..).unwrap_or_default().trim());
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// A file that holds one expression.
+fn expression(sources: &SourceMap, file: FileId) -> Result<Expr, Vec<Diagnostic>> {
+    let parsed = parse_body(sources, file);
+    if !parsed.diags.is_empty() {
+        return Err(parsed.diags);
+    }
+    let mut stmts = parsed
+        .script
+        .probes
+        .into_iter()
+        .flat_map(|probe| probe.body.stmts);
+    match (stmts.next().map(|stmt| stmt.kind), stmts.next()) {
+        (Some(StmtKind::Expr(expr)), None) => Ok(expr),
+        _ => {
+            let source = sources.file(file);
+            let span = Span::new(source.base, source.base + source.text.len() as u32);
+            Err(vec![
+                Diagnostic::error(codes::UNKNOWN_OPTION, span, "this is not an expression")
+                    .help("write expressions with commas between: 'skb->hash, skb->len'"),
+            ])
+        }
     }
 }
 
@@ -251,6 +322,7 @@ mod tests {
             name: name.to_string(),
             default,
             help: help.to_string(),
+            expressions: false,
             allowed: Vec::new(),
             span: Span::default(),
         };
@@ -259,6 +331,28 @@ mod tests {
             option("limit", OptionValue::Number(0), "stop after N"),
             option("dev", OptionValue::Text("eth0".to_string()), ""),
         ]
+    }
+
+    #[test]
+    fn lists_of_expressions_are_taken_apart() {
+        assert_eq!(
+            parts("skb->hash, f(a, b),\"x,y\", a[1,2],"),
+            ["skb->hash", "f(a, b)", "\"x,y\"", "a[1,2]"]
+        );
+        let mut sources = SourceMap::new();
+        let read = |sources: &mut SourceMap, text: &str| {
+            let file = sources.add("--fields", text);
+            expression(sources, file).map_err(|diags| diags[0].message.clone())
+        };
+        assert!(read(&mut sources, "skb->len * 8").is_ok());
+        let rows = [
+            ("skb->", "expected a name"),
+            ("$x = 1", "this is not an expression"),
+        ];
+        for (text, message) in rows {
+            let said = read(&mut sources, text).expect_err("a mistake");
+            assert!(said.contains(message), "{said}");
+        }
     }
 
     fn words(text: &str) -> Result<Words, String> {
@@ -295,7 +389,7 @@ mod tests {
             ("--dev", "the option --dev needs a value"),
         ];
         for (text, message) in rows {
-            assert_eq!(words(text), Err(message.to_string()));
+            assert_eq!(words(text).err(), Some(message.to_string()));
         }
     }
 

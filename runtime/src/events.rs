@@ -9,7 +9,9 @@ use nettrace_compiler::artifact::{
 use nettrace_compiler::index::Id;
 use nettrace_grammar::{Diagnostic, codes};
 
+use crate::captures::Captures;
 use crate::decode::{DecodeError, Value, decode_field, native};
+use crate::held::Held;
 use crate::live::Live;
 use crate::output::value::{write_failure, write_value};
 use crate::output::{Names, Sink, TextKind, clock, format};
@@ -36,6 +38,8 @@ pub(crate) struct State {
     pub(crate) exit: Option<i32>,
     complaints: u32,
     text: Vec<u8>,
+    held: Held,
+    captures: Captures,
 }
 
 impl<'a> Dispatcher<'a> {
@@ -44,6 +48,7 @@ impl<'a> Dispatcher<'a> {
         wire::check(plan)?;
         let state = State {
             names: Names::new(plan),
+            captures: Captures::create(plan)?,
             ..State::default()
         };
         Ok(Dispatcher::resume(plan, sink, Box::new(state)))
@@ -110,10 +115,18 @@ impl<'a> Dispatcher<'a> {
     ) -> Result<(), DecodeError> {
         match &event.action {
             Action::Printf { format } => {
-                let State { text, names, .. } = &mut *self.state;
+                let State {
+                    text, names, held, ..
+                } = &mut *self.state;
                 text.clear();
                 format::write_printf(text, format, &event.fields, record, names);
-                self.sink.text(TextKind::Printf, text);
+                match group_of(event, record) {
+                    None => self.sink.text(TextKind::Printf, text),
+                    Some(group) => {
+                        let early = held.hold(group, text);
+                        self.print_held(&early);
+                    }
+                }
             }
             Action::PrintValue => {
                 let value = first(&event.fields, record);
@@ -129,12 +142,39 @@ impl<'a> Dispatcher<'a> {
                 self.sink.text(TextKind::Time, text);
             }
             Action::Join { separator } => self.join(&event.fields, record, separator)?,
+            Action::Release => {
+                let group = first(&event.fields, record)?.bits().unwrap_or(0);
+                let texts = self.state.held.release(group);
+                self.print_held(&texts);
+            }
+            Action::Packet { file } => {
+                let State {
+                    captures, names, ..
+                } = &mut *self.state;
+                let written = captures.packet(file, &event.fields, record, names)?;
+                self.told(written);
+            }
             Action::Exit => {
                 let code = first(&event.fields, record)?.bits().unwrap_or(0);
                 self.state.exit = Some((code & 0xff) as i32);
             }
         }
         Ok(())
+    }
+
+    fn print_held(&mut self, texts: &[Vec<u8>]) {
+        for text in texts {
+            self.sink.text(TextKind::Printf, text);
+        }
+    }
+
+    /// Prints what was held back and completes the files of packets.
+    pub(crate) fn let_go(&mut self) {
+        let texts = self.state.held.release_all();
+        self.print_held(&texts);
+        for problem in self.state.captures.flush() {
+            self.sink.problem(&problem);
+        }
     }
 
     /// The first field counts the strings that follow.
@@ -233,6 +273,11 @@ fn event_of<'p>(plan: &'p Plan, record: &[u8]) -> Result<&'p Event, String> {
         ));
     }
     Ok(event)
+}
+
+/// The group that an event is printed with.
+fn group_of(event: &Event, record: &[u8]) -> Option<u64> {
+    native(record.get(event.group? as usize..)?).ok()
 }
 
 fn first<'r>(fields: &'r [Field], record: &'r [u8]) -> Result<Value<'r>, DecodeError> {

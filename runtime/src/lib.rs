@@ -4,10 +4,12 @@
 //! The only crate that names aya. It knows nothing of the language: a [`nettrace_compiler::artifact::Plan`] says what to do.
 
 pub mod attach;
+mod captures;
 mod code;
 mod control;
 pub mod decode;
 pub mod events;
+mod held;
 pub mod host;
 pub mod list;
 pub mod live;

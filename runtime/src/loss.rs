@@ -1,10 +1,10 @@
-//! Events lost because the ring buffer was full, and hits that programs missed.
+//! Events lost because the ring buffer was full, entries that maps had no room for, and hits that programs missed.
 //!
 //! In: the control map's value, in which every program counts its own losses, and the kernel's counts of missed hits. Out: increases
 //! since the last look, and totals.
 //! When to look is the event loop's decision, how it is told the sink's.
 
-use nettrace_compiler::artifact::{Plan, Program, ProgramId, control_lost};
+use nettrace_compiler::artifact::{Plan, Program, ProgramId, control_full, control_lost};
 use nettrace_compiler::index::Id as _;
 
 use crate::decode::native;
@@ -15,6 +15,8 @@ use crate::output::{Ledger, Lost};
 #[derive(Debug)]
 pub struct Losses {
     programs: Vec<Counter>,
+    /// Of the script's maps.
+    maps: Vec<Counter>,
 }
 
 #[derive(Debug)]
@@ -32,19 +34,37 @@ impl Losses {
             offset: control_lost(id) as usize,
             seen: 0,
         };
+        let room = plan.control.and_then(|id| plan.maps.get(id));
+        let room = room.map_or(0, |control| control.value_size);
+        let maps = plan.maps.iter_enumerated().filter_map(|(id, map)| {
+            let offset = control_full(plan.programs.len(), id);
+            let script = map.script.as_ref().filter(|_| offset < room)?;
+            Some(Counter {
+                probe: script.name.clone(),
+                offset: offset as usize,
+                seen: 0,
+            })
+        });
         Losses {
+            maps: maps.collect(),
             programs: plan.programs.iter_enumerated().map(counter).collect(),
         }
     }
 
-    /// Takes the control map's value (of all CPUs, if there are several, `stride` bytes apart); returns the increases.
+    /// Takes the control map's value (of all CPUs, if there are several, `stride` bytes apart); returns the increases of lost events.
     pub fn update(&mut self, control: &[u8], stride: usize) -> Vec<Lost> {
         let mut increases = Vec::new();
-        for counter in &mut self.programs {
-            let now = control
+        let read = |counter: &Counter| {
+            control
                 .chunks(stride.max(1))
                 .filter_map(|part| native(part.get(counter.offset..)?).ok())
-                .fold(0u64, u64::wrapping_add);
+                .fold(0u64, u64::wrapping_add)
+        };
+        for counter in &mut self.maps {
+            counter.seen = read(counter).max(counter.seen);
+        }
+        for counter in &mut self.programs {
+            let now = read(counter);
             let events = now.saturating_sub(counter.seen);
             if events > 0 {
                 counter.seen = now;
@@ -77,7 +97,13 @@ impl Losses {
             let own = missed.iter().filter(|m| m.program.index() == index);
             own.map(count).sum()
         };
+        let full = self.maps.iter().filter(|counter| counter.seen > 0);
+        let full = full.map(|counter| Lost {
+            probe: counter.probe.clone(),
+            events: counter.seen,
+        });
         Ledger {
+            map_full: full.collect(),
             ring_full: of(&|_, counter| counter.seen),
             busy: of(&|index, _| misses(index, |m| m.busy)),
             nested: of(&|index, _| misses(index, |m| m.nested)),
@@ -149,6 +175,27 @@ mod tests {
         let ledger = Losses::new(&plan(programs)).ledger(&[missed]);
         assert_eq!(ledger.busy, [lost("skb:ip_rcv and 1 more", 4)]);
         assert_eq!((ledger.nested, ledger.ring_full), (vec![], vec![]));
+    }
+
+    #[test]
+    fn full_maps_are_told_at_the_end() {
+        let mut plan = plan(vec![program("p", &["kprobe:ip_rcv"])]);
+        let map = plan.maps.push(crate::testing::script_map(
+            "@known",
+            nettrace_compiler::artifact::MapKind::Hash,
+            Some(crate::testing::U64),
+            nettrace_compiler::artifact::Stored::Plain(crate::testing::U64),
+        ));
+        let control = plan.control.expect("a control map");
+        let offset = control_full(1, map);
+        plan.maps[control].value_size = offset + 8;
+        let mut losses = Losses::new(&plan);
+        let mut bytes = vec![0; offset as usize + 8];
+        bytes[offset as usize] = 5;
+        assert_eq!(losses.update(&bytes, bytes.len()), [], "nothing lost");
+        let ledger = losses.ledger(&[]);
+        assert_eq!(ledger.map_full, [lost("@known", 5)]);
+        assert_eq!((ledger.total(), ledger.is_empty()), (5, false));
     }
 
     #[test]

@@ -183,6 +183,7 @@ pub(crate) fn event(plan: &mut Plan, action: Action, members: &[Layout]) -> u64 
                 span: (0, 0),
                 program: nettrace_compiler::artifact::ProgramId(0),
                 time: None,
+                group: None,
             })
             .0,
     )

@@ -78,7 +78,14 @@ fn check_event(plan: &Plan, event: &Event) -> Result<(), String> {
     if let Some(time) = event.time {
         fits(u64::from(time.offset) + 8, event.size.into(), "its time")?;
     }
+    if let Some(group) = event.group {
+        fits(u64::from(group) + 8, event.size.into(), "its group")?;
+    }
     match &event.action {
+        Action::Release if event.fields.is_empty() => return Err("no field".to_string()),
+        Action::Packet { .. } if event.fields.len() != 7 => {
+            return Err(format!("{} fields of a packet", event.fields.len()));
+        }
         Action::Printf { format } => {
             let values = format.iter().filter(|p| p.takes_field());
             let (wanted, given) = (values.count(), event.fields.len());

@@ -49,6 +49,7 @@ files! {
     "filter"
     "flow"
     "packet"
+    "pcap"
     "track"
 }
 

@@ -14,6 +14,7 @@ mod context;
 mod filter;
 mod flow;
 mod given;
+mod group;
 mod kformat;
 mod known;
 mod maps;
@@ -26,6 +27,7 @@ mod task;
 mod time;
 
 pub(crate) use context::register_number;
+pub(crate) use group::is_group;
 pub use known::{Elsewhere, elsewhere};
 
 /// How a builtin is written.
@@ -90,6 +92,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Packet filters", filter::ROWS),
     ("Messages of the kernel", kformat::ROWS),
     ("Output", output::ROWS),
+    ("Output that belongs together", group::ROWS),
     ("Maps and aggregations", maps::ROWS),
     ("Options and questions about the kernel", comptime::ROWS),
     ("What options name", given::ROWS),

@@ -1,7 +1,9 @@
 //! Declarations of maps: `let @m = lruhash(1000);`.
 
-use nettrace_grammar::ast::{ExprKind, MapDecl};
-use nettrace_grammar::{Diagnostic, Sink, codes};
+use std::collections::HashSet;
+
+use nettrace_grammar::ast::{ExprKind, MapDecl, Script};
+use nettrace_grammar::{Diagnostic, Sink, codes, visit};
 
 use super::state::{MapTable, Shape};
 use crate::kernel::similar;
@@ -74,8 +76,14 @@ fn read(decl: &MapDecl, sink: &mut Sink) -> Option<Declared> {
     }
 }
 
-/// Reports declarations that do not go with how the maps are used.
-pub(super) fn check(table: &MapTable, sink: &mut Sink) {
+/// Reports declarations that do not go with how the maps are used. What only another kernel or other options use is used, too.
+pub(super) fn check(script: &Script, table: &MapTable, sink: &mut Sink) {
+    let mut named = HashSet::new();
+    visit::script(script, &mut |e| {
+        if let ExprKind::Map { name, .. } = &e.kind {
+            named.insert(name.as_str());
+        }
+    });
     for map in table.maps.iter() {
         let Some((_, at)) = map.declared else {
             continue;
@@ -90,7 +98,7 @@ pub(super) fn check(table: &MapTable, sink: &mut Sink) {
                     Diagnostic::error(codes::MAP_SHAPE, *used, message).also(at, "declared here"),
                 );
             }
-            (Shape::Unknown, None) if !map.assigned => {
+            (Shape::Unknown, None) if !map.assigned && !named.contains(map.name.as_str()) => {
                 let message = format!("the map `@{}` is never used", map.name);
                 sink.warn(Diagnostic::warning(codes::NEVER_ASSIGNED, at, message));
             }

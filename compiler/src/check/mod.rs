@@ -16,6 +16,7 @@ use nettrace_grammar::{Diagnostic, Reported, Sink, Span, ast, codes};
 use crate::artifact::{MissingProbes, Settings};
 use crate::index::{Id, IndexVec};
 use crate::kernel::{Kernel, KernelTypeId};
+use crate::macros::Given;
 use crate::probes::ProbeKind;
 use crate::resolve::{self, Group, Resolver, Source};
 use crate::session::Session;
@@ -65,6 +66,8 @@ pub struct Options {
     pub options: Vec<(String, OptionValue)>,
     /// Where the texts of options stand that were given, if they are texts of the sources.
     pub option_spans: Vec<(String, Span)>,
+    /// Expressions that options give; see [`crate::macros::Given`].
+    pub given: Vec<Given>,
     /// Overrides the script's own `missing_probes`.
     pub missing_probes: Option<MissingProbes>,
     /// Options of the config block from outside, name and value; they win over the script's.
@@ -175,7 +178,7 @@ pub fn check(
     };
     declare::maps(&script.map_decls, &mut state.maps, sink);
     settle(&context, &mut state, &mut bodies, sink)?;
-    declare::check(&state.maps, sink);
+    declare::check(script, &state.maps, sink);
     let mut probes = Vec::new();
     let mut known = HashSet::new();
     for body in &mut bodies {

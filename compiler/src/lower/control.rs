@@ -3,7 +3,7 @@
 //! In: the control map of the plan. Out: the test at a program's start, counting of losses, leaving a program.
 
 use super::Lower;
-use crate::artifact::{CONTROL_ENABLED, control_lost};
+use crate::artifact::{CONTROL_ENABLED, MapId, control_lost};
 use crate::ir::{BlockId, Mem};
 use crate::probes::ContextKind;
 
@@ -36,6 +36,15 @@ impl Lower<'_> {
         let one = self.b.iconst(1);
         self.b
             .atomic_add(Mem::U64, address, control_lost(self.id) as i32, one);
+    }
+
+    /// Counts an entry that a map had no room for.
+    pub(super) fn count_full(&mut self, map: MapId) {
+        let offset = self.plans.counter_of_full(map);
+        let control = self.plans.control();
+        let address = self.b.map_value(control, 0);
+        let one = self.b.iconst(1);
+        self.b.atomic_add(Mem::U64, address, offset as i32, one);
     }
 
     /// Leaves the program. What it returns matters for tracepoints only: 0 would hide the event from every user of perf.

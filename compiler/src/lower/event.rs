@@ -7,6 +7,7 @@
 use super::walk::has_effect;
 use super::{Fill, Lower, Place};
 use crate::artifact::{Action, Clock, EventId, Layout};
+use crate::builtins::is_group;
 use crate::ir::{Cond, Helper, Value};
 use crate::typed::{Expr, ExprKind};
 
@@ -34,6 +35,9 @@ impl Lower<'_> {
                 time = time.or(clock.map(|clock| (i, clock)));
             }
         });
+        if let Some(field) = args.iter().position(is_group) {
+            self.plans.grouped(id, field);
+        }
         if let Some((field, clock)) = time {
             self.plans.timed(id, field, clock);
         }

@@ -1,7 +1,8 @@
 //! The script's maps: keys, lookups, plain values.
 //!
 //! In: a map of the script and a key expression. Out: places of values, or helper calls. A scalar map is an array of one entry
-//! whose value has a fixed address; a keyed one is a hash. Keys are canonical bytes. A full map is counted as a loss.
+//! whose value has a fixed address; a keyed one is a hash. Keys are canonical bytes. Entries that a full map refuses are counted per
+//! map.
 
 use super::total::Visit;
 use super::{Base, Fill, Home, Lower, Place};
@@ -46,8 +47,9 @@ impl Lower<'_> {
         let failed = self.update(self.plans.of_script(map), key, value, ANY);
         let (full, join) = (self.b.create_block(), self.b.create_block());
         self.b.branch(failed, full, join);
+        let id = self.plans.of_script(map);
         self.arm(full, |lower| {
-            lower.count_loss();
+            lower.count_full(id);
             lower.b.jump(join);
         });
         self.b.seal_block(join);
@@ -193,7 +195,7 @@ impl Lower<'_> {
         });
         self.arm(lost, |lower| {
             if kind != MapKind::PercpuArray {
-                lower.count_loss();
+                lower.count_full(id);
             }
             lower.b.jump(join);
         });

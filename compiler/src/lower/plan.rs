@@ -10,8 +10,8 @@ use nettrace_grammar::Span;
 use super::total::{self, Visit};
 use crate::artifact::{
     Action, Clock, Event, EventId, EventTime, Field, Layout, Map, MapId, MapKind, PLAN_VERSION,
-    Plan, Program, ProgramId, ScriptMap, Stored, control_size, event_number, hist_buckets,
-    lhist_buckets,
+    Plan, Program, ProgramId, ScriptMap, Stored, control_full, control_size, event_number,
+    hist_buckets, lhist_buckets,
 };
 use crate::index::IndexVec;
 use crate::ir::{Func, FuncId};
@@ -247,6 +247,15 @@ impl Plans {
         control
     }
 
+    /// Where the control map counts the entries that a map had no room for.
+    pub(crate) fn counter_of_full(&mut self, map: MapId) -> u32 {
+        let control = self.control();
+        let offset = control_full(self.programs, map);
+        let control = &mut self.plan.maps[control];
+        control.value_size = control.value_size.max(offset + 8);
+        offset
+    }
+
     /// The scratch map: one entry per program.
     pub(crate) fn scratch(&mut self) -> MapId {
         if let Some(scratch) = self.scratch {
@@ -373,7 +382,14 @@ impl Plans {
             span: (span.lo, span.hi),
             program,
             time: None,
+            group: None,
         })
+    }
+
+    /// Notes which field of an event says to which group it belongs.
+    pub(crate) fn grouped(&mut self, id: EventId, field: usize) {
+        let event = &mut self.plan.events[id];
+        event.group = event.fields.get(field).map(|field| field.offset);
     }
 
     /// Notes which field of an event says when it happened.

@@ -12,6 +12,7 @@ use nettrace_grammar::ast::{self, Expr, ExprKind, Macro, MacroParamKind, Stmt, S
 use nettrace_grammar::{Diagnostic, Sink, Span, codes};
 
 mod body;
+mod given;
 
 use body::Body;
 
@@ -20,6 +21,20 @@ const MAX_NODES: usize = 500_000;
 
 /// The macro behind the operator `~`.
 pub(crate) const MATCHES: &str = "matches";
+
+/// In a `printf` the values of expressions that an option gives.
+pub(crate) const GIVEN_VALUES: &str = "getvalues";
+
+/// An expression given as an option of a script.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The option, without dashes.
+    pub option: String,
+    /// As written.
+    pub text: String,
+    /// What it says.
+    pub expr: Expr,
+}
 
 /// Marks the end of a variable's name where a macro's own number follows. No script can write it.
 const OWN: char = '#';
@@ -30,8 +45,13 @@ pub(crate) fn written_name(name: &str) -> &str {
 }
 
 /// Replaces the uses of macros in all probes of a script. `library` are the macros of imported files, which the script's own
-/// override. Mistakes go to the sink.
-pub fn expand(script: &ast::Script, library: &[Macro], sink: &mut Sink) -> ast::Script {
+/// override. `given` are the expressions of options. Mistakes go to the sink.
+pub fn expand(
+    script: &ast::Script,
+    library: &[Macro],
+    given: &[Given],
+    sink: &mut Sink,
+) -> ast::Script {
     let mut out = script.clone();
     let mut table: HashMap<&str, Vec<&Macro>> = HashMap::new();
     for definition in script.macros.iter().chain(library) {
@@ -43,6 +63,7 @@ pub fn expand(script: &ast::Script, library: &[Macro], sink: &mut Sink) -> ast::
     report_twins(&script.macros, sink);
     let mut expander = Expander {
         table,
+        given,
         sink,
         active: Vec::new(),
         uses: 0,
@@ -76,6 +97,7 @@ fn report_twins(macros: &[Macro], sink: &mut Sink) {
 
 struct Expander<'a> {
     table: HashMap<&'a str, Vec<&'a Macro>>,
+    given: &'a [Given],
     sink: &'a mut Sink,
     /// The macros whose bodies are being expanded, outermost first.
     active: Vec<&'a Macro>,
@@ -155,6 +177,9 @@ impl<'a> Expander<'a> {
                 }
             }
             ExprKind::Call { name, args } => {
+                if name.name == "printf" {
+                    given::append(args, self.given);
+                }
                 args.iter_mut().for_each(|arg| self.expr(arg));
                 let (name, args) = (name.clone(), std::mem::take(args));
                 self.call(e, name, args);

@@ -376,7 +376,7 @@ impl Session<'_> {
                 self.show(&help);
             }
             Ok(mut read) => {
-                read.add_to(&mut script.sources);
+                read.add_to(&mut script);
                 self.add(script, &read, Some(origin), None);
             }
         }

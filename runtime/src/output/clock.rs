@@ -88,6 +88,11 @@ impl WallClock {
         }
     }
 
+    /// The time `nsecs` nanoseconds after boot in nanoseconds since 1970.
+    pub fn since_1970(&mut self, nsecs: u64) -> u64 {
+        u64::try_from(self.distance() + i128::from(nsecs)).unwrap_or(0)
+    }
+
     fn distance(&mut self) -> i128 {
         match self.distance {
             Some((distance, measured)) if measured.elapsed() < MEASURED => distance,

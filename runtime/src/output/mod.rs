@@ -8,6 +8,7 @@ pub mod clock;
 pub mod format;
 pub mod hist;
 pub mod json;
+pub mod pcapng;
 pub mod stream;
 pub mod text;
 pub mod value;
@@ -110,7 +111,7 @@ pub struct Skipped {
 /// Events that a program lost because the ring buffer was full.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// The program's probes.
+    /// The program's probes, or the map.
     pub probe: String,
     /// How many.
     pub events: u64,
@@ -121,6 +122,8 @@ pub struct Lost {
 pub struct Ledger {
     /// Events that did not fit into the ring buffer, of the programs that lost any.
     pub ring_full: Vec<Lost>,
+    /// Entries that did not fit into full maps, by map.
+    pub map_full: Vec<Lost>,
     /// Hits at which the kernel did not run a program because another one was running on that CPU.
     pub busy: Vec<Lost>,
     /// Hits that the kernel did not deliver because it was handling another probe on that CPU.
@@ -130,12 +133,15 @@ pub struct Ledger {
 impl Ledger {
     /// Whether nothing was lost.
     pub fn is_empty(&self) -> bool {
-        self.ring_full.is_empty() && self.busy.is_empty() && self.nested.is_empty()
+        self.ring_full.is_empty()
+            && self.map_full.is_empty()
+            && self.busy.is_empty()
+            && self.nested.is_empty()
     }
 
     /// Everything together.
     pub fn total(&self) -> u64 {
-        let causes = [&self.ring_full, &self.busy, &self.nested];
+        let causes = [&self.ring_full, &self.map_full, &self.busy, &self.nested];
         causes.into_iter().map(|lost| sum(lost)).sum()
     }
 }

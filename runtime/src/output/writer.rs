@@ -168,6 +168,11 @@ impl<O: Output, M: Write> Writer<O, M> {
     pub(super) fn tell_ledger(&mut self, ledger: &Ledger) {
         self.tell_losses("WARNING: Total lost event count:", &ledger.ring_full, "");
         self.tell_losses(
+            "WARNING: Entries that did not fit into full maps:",
+            &ledger.map_full,
+            "    (a larger one: `let @map = hash(N);` or `config = { max_map_keys = N }`)\n",
+        );
+        self.tell_losses(
             "WARNING: Hits missed because another BPF program was running on the CPU:",
             &ledger.busy,
             "    (an interrupt hit a probe while a program ran; fewer probes, or fentry and rawtracepoint probes, miss less)\n",

@@ -319,10 +319,12 @@ impl<'a> Session<'a> {
         // After `exit()` this takes the records and drops them.
         self.drain_until_forced(live, signals);
         let code = self.events.take_exit();
+        self.events.let_go();
         let ended = live.run_end();
         self.events.told(ended);
         self.drain_until_forced(live, signals);
         let code = code.or(self.events.take_exit());
+        self.events.let_go();
         self.update_losses(live);
         self.flush();
         if !self.closed && !signals.forced() {

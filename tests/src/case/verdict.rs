@@ -13,7 +13,7 @@ use super::{Case, Check, CheckKind, Stream, pattern};
 use crate::wire::Outcome;
 
 /// Words on stderr by which nettrace tells that events were lost: as it happens, and at the end.
-const LOSSES: [&str; 2] = ["Lost ", "lost event count"];
+const LOSSES: [&str; 3] = ["Lost ", "lost event count", "did not fit into full maps"];
 
 impl Case {
     /// Holds `outcome`, which came from `kernel`, against the expectations.

@@ -24,7 +24,7 @@ fn typed_with(script: &str, kernel: &FixtureKernel, options: &Options) -> String
     let parsed = parse(&map, file);
     let mut sink = Sink::new();
     sink.extend(parsed.diags);
-    let script = macros::expand(&parsed.script, &[], &mut sink);
+    let script = macros::expand(&parsed.script, &[], &[], &mut sink);
     let program = check(&script, kernel, options, &mut sink);
     let mut out = render::render(&map, &sink.into_sorted(), false);
     if let Ok(program) = program {

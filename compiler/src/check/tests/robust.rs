@@ -17,7 +17,7 @@ fn run(script: &str, kernel: &FixtureKernel) -> bool {
     let broken = !parsed.diags.is_empty();
     let mut sink = Sink::new();
     sink.extend(parsed.diags);
-    let expanded = crate::macros::expand(&parsed.script, &[], &mut sink);
+    let expanded = crate::macros::expand(&parsed.script, &[], &[], &mut sink);
     let program = check(&expanded, kernel, &Options::default(), &mut sink);
     let errors = sink
         .diagnostics()

@@ -24,7 +24,7 @@ fn last_of(entries: &[&str]) -> String {
         let parsed = parse(&sources, file);
         let mut sink = Sink::new();
         sink.extend(parsed.diags);
-        let script = macros::expand(&parsed.script, &[], &mut sink);
+        let script = macros::expand(&parsed.script, &[], &[], &mut sink);
         let options = Options {
             session: Some(Rc::new(session.clone())),
             ..Options::default()

@@ -78,7 +78,7 @@ fn a_sum_by_process() {
           jump b4
         b3:
           v22 = addr m1+0
-          atomic_add.u64 v22+16, v15
+          atomic_add.u64 v22+24, v15
           jump b4
         b4:
           ret v9
@@ -152,7 +152,7 @@ fn the_packet_of_many_functions() {
           v16 = call map_update_elem(v14, v11, v10, v4)
           branch v16, b5, b6
         b5:
-          atomic_add.u64 v20+16, v9
+          atomic_add.u64 v20+24, v9
           jump b6
         b6:
           ret v4

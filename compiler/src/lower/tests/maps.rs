@@ -122,7 +122,7 @@ fn a_full_map_is_a_loss() {
     );
     shows(
         &outcome,
-        "@p[0]: 1\n@p[1]: 1\n@c[0]: 1\n@c[1]: 1\np0 lost 2",
+        "@p[0]: 1\n@p[1]: 1\n@c[0]: 1\n@c[1]: 1\nm0 refused 1\nm1 refused 1",
     );
 }
 

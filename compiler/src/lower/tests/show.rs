@@ -42,14 +42,21 @@ fn lost(plan: &Plan, memory: &mut Memory, world: &World) -> Vec<String> {
         return Vec::new();
     };
     let at = world.maps[control.0 as usize].entries[&vec![0; 4]][0];
-    plan.programs
-        .ids()
-        .filter_map(|id| {
-            let offset = crate::artifact::control_lost(id);
-            let lost = memory.load(at + u64::from(offset), 8).expect("a counter");
-            (lost > 0).then(|| format!("{id} lost {lost}"))
-        })
-        .collect()
+    let full = plan.maps.ids().filter_map(|id| {
+        let offset = crate::artifact::control_full(plan.programs.len(), id);
+        let inside = offset < plan.maps[control].value_size;
+        let refused = inside.then(|| memory.load(at + u64::from(offset), 8).expect("a counter"));
+        refused
+            .filter(|n| *n > 0)
+            .map(|n| format!("{id} refused {n}"))
+    });
+    let full: Vec<String> = full.collect();
+    let lost = plan.programs.ids().filter_map(|id| {
+        let offset = crate::artifact::control_lost(id);
+        let lost = memory.load(at + u64::from(offset), 8).expect("a counter");
+        (lost > 0).then(|| format!("{id} lost {lost}"))
+    });
+    lost.chain(full).collect()
 }
 
 fn event(plan: &Plan, record: &[u8]) -> String {
@@ -65,6 +72,8 @@ fn event(plan: &Plan, record: &[u8]) -> String {
             Action::Time { .. } => "time",
             Action::Join { .. } => "join",
             Action::Exit => "exit",
+            Action::Release => "release",
+            Action::Packet { .. } => "packet",
         }
         .to_string(),
     ];

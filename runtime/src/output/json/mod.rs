@@ -137,6 +137,7 @@ impl<O: Output, M: Write> Sink for JsonSink<O, M> {
             write_display(out, format_args!("{{\"total\": {}", ledger.total()));
             write_losses(out, "ring_full", &ledger.ring_full);
             for (cause, lost) in [
+                ("map_full", &ledger.map_full),
                 ("program_busy", &ledger.busy),
                 ("probe_nested", &ledger.nested),
             ] {

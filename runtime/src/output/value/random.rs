@@ -131,6 +131,7 @@ fn with_event(layout: Layout, size: u32) -> Plan {
         span: (0, 0),
         program: nettrace_compiler::artifact::ProgramId(0),
         time: None,
+        group: None,
     });
     plan.events.push(Event {
         action: Action::PrintValue,
@@ -139,6 +140,7 @@ fn with_event(layout: Layout, size: u32) -> Plan {
         span: (0, 0),
         program: nettrace_compiler::artifact::ProgramId(0),
         time: None,
+        group: None,
     });
     plan
 }
