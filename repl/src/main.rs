@@ -227,7 +227,8 @@ fn run_script(
     // First of all, so that no signal is ever missed, also while compiling.
     let signals = block_signals(reporter)?;
     let kernel = running(compile, reporter)?;
-    let options = compile::options(compile, script, words);
+    let mut options = compile::options(compile, script, words);
+    options.json_output = run.format == cli::Format::Json;
     let artifact = compile::compile(script, &kernel, &options, reporter)?;
     // Its BTF would be in memory for as long as the script runs.
     drop(kernel);

@@ -61,7 +61,6 @@ impl Captures {
         let interface = Interface {
             device: text(3)?,
             netns: text(4)?,
-            ethernet: number(1)? != 0,
         };
         let comment = text(6)?;
         let bytes = match field(5)? {
@@ -70,6 +69,7 @@ impl Captures {
         };
         let packet = Packet {
             time: names.clock.since_1970(number(0)?),
+            ethernet: number(1)? != 0,
             bytes,
             length: u32::try_from(number(2)?).unwrap_or(u32::MAX),
             comment: &comment,

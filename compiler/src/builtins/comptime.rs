@@ -19,6 +19,12 @@ pub(super) static ROWS: &[Builtin] = &[
         check_getopt,
     ),
     row(
+        "json_output",
+        "bool json_output()",
+        "Whether results are printed as JSON (`-f json`): then a script may print records in place of tables.",
+        check_json_output,
+    ),
+    row(
         "type_exists",
         "bool type_exists(struct NAME)",
         "Whether the kernel or a loaded module has a struct, union, enum or typedef.",
@@ -106,6 +112,11 @@ fn check_getopt(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         ty,
         span: site.span,
     })
+}
+
+fn check_json_output(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=0)?;
+    truth(site, c.json_output)
 }
 
 /// The kind and name of a type that is asked about.

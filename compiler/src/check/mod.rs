@@ -66,6 +66,8 @@ pub struct Options {
     pub options: Vec<(String, OptionValue)>,
     /// Where the texts of options stand that were given, if they are texts of the sources.
     pub option_spans: Vec<(String, Span)>,
+    /// Results will be printed as JSON.
+    pub json_output: bool,
     /// Expressions that options give; see [`crate::macros::Given`].
     pub given: Vec<Given>,
     /// Overrides the script's own `missing_probes`.
@@ -128,6 +130,7 @@ pub struct Checker<'a> {
     param_spans: &'a [Span],
     options: &'a [(String, OptionValue)],
     option_spans: &'a [(String, Span)],
+    pub(crate) json_output: bool,
     question: Option<&'a Question>,
     group: &'a Group,
     maps: &'a mut MapTable,
@@ -332,6 +335,7 @@ impl Context<'_> {
             param_spans: &self.options.param_spans,
             options: &self.options.options,
             option_spans: &self.options.option_spans,
+            json_output: self.options.json_output,
             question: self.options.question.as_deref(),
             group: &body.group,
             maps: &mut state.maps,

@@ -1,8 +1,9 @@
 //! Packets as a pcapng file, which Wireshark and tcpdump read.
 //!
 //! In: packets with time, place and a comment. Out: a section header, a description of each interface before its first packet, and a
-//! block per packet (draft-ietf-opsawg-pcapng). An interface is a device in a namespace with one kind of link-layer header: packets above the
-//! link layer have none. Times are nanoseconds; numbers have the machine's byte order, which the header tells.
+//! block per packet (draft-ietf-opsawg-pcapng). An interface is a device in a namespace. All packets have an Ethernet header, as libpcap reads no
+//! file with several kinds: those seen above the link layer get one whose addresses are zero. Times are nanoseconds; numbers have the
+//! machine's byte order, which the header tells.
 
 use std::io::{self, Write};
 
@@ -12,9 +13,10 @@ const INTERFACE: u32 = 1;
 const PACKET: u32 = 6;
 /// Tells the byte order.
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
-/// `LINKTYPE_ETHERNET` and `LINKTYPE_RAW` (IPv4 or IPv6 without a link-layer header).
+/// `LINKTYPE_ETHERNET`.
 const ETHERNET: u16 = 1;
-const RAW: u16 = 101;
+/// Bytes of two addresses in an Ethernet header; the type follows.
+const ADDRESSES: [u8; 12] = [0; 12];
 
 // Options of blocks.
 const END: u16 = 0;
@@ -31,8 +33,6 @@ pub struct Interface {
     pub device: Vec<u8>,
     /// The namespace's name or number.
     pub netns: Vec<u8>,
-    /// Packets have an Ethernet header.
-    pub ethernet: bool,
 }
 
 /// A packet.
@@ -40,6 +40,8 @@ pub struct Interface {
 pub struct Packet<'a> {
     /// Nanoseconds since 1970.
     pub time: u64,
+    /// It begins with an Ethernet header, not with that of IP.
+    pub ethernet: bool,
     /// Its beginning.
     pub bytes: &'a [u8],
     /// Bytes of the whole packet.
@@ -91,10 +93,13 @@ impl<W: Write> PcapngWriter<W> {
         body.extend((number as u32).to_ne_bytes());
         body.extend(((packet.time >> 32) as u32).to_ne_bytes());
         body.extend((packet.time as u32).to_ne_bytes());
-        let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
+        let header = link_header(&packet);
+        let bytes = [header.as_slice(), packet.bytes].concat();
+        let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let length = packet.length.saturating_add(header.len() as u32);
         body.extend(captured.to_ne_bytes());
-        body.extend(packet.length.max(captured).to_ne_bytes());
-        padded(&mut body, packet.bytes);
+        body.extend(length.max(captured).to_ne_bytes());
+        padded(&mut body, &bytes);
         if !packet.comment.is_empty() {
             option(&mut body, COMMENT, packet.comment);
             option(&mut body, END, &[]);
@@ -104,8 +109,7 @@ impl<W: Write> PcapngWriter<W> {
 
     fn describe(&mut self, interface: &Interface) -> io::Result<usize> {
         let mut body = Vec::new();
-        let link = if interface.ethernet { ETHERNET } else { RAW };
-        body.extend(link.to_ne_bytes());
+        body.extend(ETHERNET.to_ne_bytes());
         body.extend(0u16.to_ne_bytes());
         // Packets are cut off where the program that saw them says.
         body.extend(0u32.to_ne_bytes());
@@ -135,6 +139,20 @@ impl<W: Write> PcapngWriter<W> {
         self.out.write_all(body)?;
         self.out.write_all(&length)
     }
+}
+
+/// The Ethernet header of a packet that has none.
+fn link_header(packet: &Packet<'_>) -> Vec<u8> {
+    if packet.ethernet {
+        return Vec::new();
+    }
+    let kind: [u8; 2] = match packet.bytes.first().map(|byte| byte >> 4) {
+        Some(4) => [0x08, 0x00],
+        Some(6) => [0x86, 0xdd],
+        // For experiments: readers show the bytes as they are.
+        _ => [0x88, 0xb5],
+    };
+    [ADDRESSES.as_slice(), &kind].concat()
 }
 
 /// Number, length, value. What is longer than a length can say is cut off.
@@ -169,11 +187,10 @@ mod tests {
         blocks
     }
 
-    fn interface(device: &str, ethernet: bool) -> Interface {
+    fn interface(device: &str) -> Interface {
         Interface {
             device: device.into(),
             netns: b"blue".to_vec(),
-            ethernet,
         }
     }
 
@@ -182,14 +199,13 @@ mod tests {
         let mut writer = PcapngWriter::new(Vec::new()).expect("memory");
         let packet = Packet {
             time: 0x1_0000_0002,
+            ethernet: true,
             bytes: &[1, 2, 3, 4, 5],
             length: 60,
             comment: b"ip_rcv",
         };
-        for (device, ethernet) in [("eth0", true), ("eth0", true), ("eth0", false)] {
-            writer
-                .packet(&interface(device, ethernet), packet)
-                .expect("memory");
+        for device in ["eth0", "eth0", "lo"] {
+            writer.packet(&interface(device), packet).expect("memory");
         }
         let blocks = blocks(&writer.out);
         let kinds: Vec<u32> = blocks.iter().map(|(kind, _)| *kind).collect();
@@ -198,7 +214,6 @@ mod tests {
             [SECTION_HEADER, INTERFACE, PACKET, PACKET, INTERFACE, PACKET]
         );
         assert_eq!(blocks[1].1[..2], ETHERNET.to_ne_bytes());
-        assert_eq!(blocks[4].1[..2], RAW.to_ne_bytes());
         assert!(blocks[1].1.windows(4).any(|w| w == b"eth0"));
         let words: Vec<u32> = blocks[2].1[..20]
             .chunks(4)
@@ -216,14 +231,35 @@ mod tests {
         let mut writer = PcapngWriter::new(Vec::new()).expect("memory");
         let packet = Packet {
             time: 0,
+            ethernet: true,
             bytes: &[0; 8],
             length: 4,
             comment: b"",
         };
-        writer
-            .packet(&interface("lo", false), packet)
-            .expect("memory");
+        writer.packet(&interface("lo"), packet).expect("memory");
         let blocks = blocks(&writer.out);
         assert_eq!(blocks[2].1[16..20], 8u32.to_ne_bytes());
+    }
+
+    #[test]
+    fn packets_without_a_link_layer_get_one() {
+        let header = |first: u8, ethernet| {
+            let packet = Packet {
+                time: 0,
+                ethernet,
+                bytes: &[first],
+                length: 1,
+                comment: b"",
+            };
+            let mut writer = PcapngWriter::new(Vec::new()).expect("memory");
+            writer.packet(&interface("lo"), packet).expect("memory");
+            let body = &blocks(&writer.out)[2].1;
+            let captured = u32::from_ne_bytes(body[12..16].try_into().expect("4 bytes"));
+            body[20..20 + captured as usize].to_vec()
+        };
+        assert_eq!(header(0x45, true), [0x45]);
+        assert_eq!(header(0x45, false)[12..], [0x08, 0x00, 0x45]);
+        assert_eq!(header(0x60, false)[12..], [0x86, 0xdd, 0x60]);
+        assert_eq!(header(0x00, false).len(), 15);
     }
 }
