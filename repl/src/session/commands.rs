@@ -382,8 +382,28 @@ fn emit(session: &mut Session<'_>, rest: &str) {
     session.show(&text.unwrap_or_default());
 }
 
+/// The words of a command line; quotes keep blanks together.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
 fn run_ready(session: &mut Session<'_>, rest: &str) {
-    let mut words = rest.split_whitespace().map(str::to_string);
+    let mut words = words(rest).into_iter();
     let Some(name) = words.next() else {
         let text = crate::library();
         session.show(&text);
@@ -408,7 +428,7 @@ fn run_ready(session: &mut Session<'_>, rest: &str) {
 }
 
 fn load(session: &mut Session<'_>, rest: &str) {
-    let mut words = rest.split_whitespace().map(str::to_string);
+    let mut words = words(rest).into_iter();
     match words.next() {
         Some(path) => session.load(&path, &words.collect::<Vec<_>>()),
         None => session.wrong(bad("which file?").help("`:load FILE`")),
@@ -457,4 +477,38 @@ fn pause(session: &mut Session<'_>, rest: &str) {
 
 fn quit(session: &mut Session<'_>, _: &str) {
     session.leaving = true;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_keep_words_together() {
+        assert_eq!(
+            words("ct-delete host  10.0.0.1"),
+            ["ct-delete", "host", "10.0.0.1"]
+        );
+        assert_eq!(
+            words("x 'tcp port 80' \"a b\"c ''"),
+            ["x", "tcp port 80", "a bc", ""]
+        );
+        assert_eq!(words("open 'quote"), ["open", "quote"]);
+    }
+
+    #[test]
+    fn commands_are_found_by_unique_beginnings() {
+        assert_eq!(find("q").map(|c| c.name), Ok("quit"));
+        assert_eq!(find("stop").map(|c| c.name), Ok("stop"));
+        let message = |name| find(name).map(|c| c.name).map_err(|d| d.message);
+        assert_eq!(
+            message("st"),
+            Err("`:st` may be :stop or :start or :stats".to_string())
+        );
+        assert_eq!(
+            message("zzz"),
+            Err("there is no command `:zzz`".to_string())
+        );
+        assert!(find("").is_err());
+    }
 }

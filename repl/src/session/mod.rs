@@ -376,6 +376,11 @@ impl Session<'_> {
                 self.show(&help);
             }
             Ok(mut read) => {
+                let ours = nettrace_stdlib::find(origin).is_some();
+                if let Err(diag) = read.fit(script.unit.parameters, ours) {
+                    self.reporter.host(*diag);
+                    return;
+                }
                 read.add_to(&mut script);
                 self.add(script, &read, Some(origin), None);
             }
