@@ -9,7 +9,7 @@ nettrace=${1:-nettrace}
 
 attached() {
     for n in $(seq 21); do
-        echo "$1"
+        printf '%s\n' "$1"
         echo ':stop all'
         echo ':clear'
     done | $nettrace repl 2>&1 | sed -n 's/.*attached in \([0-9.]*\) ms/\1/p' | sort -n | sed -n 11p

@@ -49,7 +49,11 @@ impl<'s> Lines<'s> {
                     false => Read::Entry(entry),
                 };
             };
-            // An empty line ends an entry whose brackets do not match.
+            // A command ends an entry that is not finished; so does an empty line.
+            if line.starts_with(':') && !entry.is_empty() {
+                self.bytes.splice(..0, line.into_bytes());
+                return Read::Entry(entry);
+            }
             let gives_up = line.trim().is_empty() && !entry.is_empty();
             entry.push_str(&line);
             if gives_up || !entry::is_unfinished(&entry) {

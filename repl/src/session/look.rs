@@ -61,6 +61,8 @@ fn described(kernel: &dyn Kernel, text: &str) -> Result<String, Box<Diagnostic>>
     let module = kernel.module_name(id.module);
     let module = module.as_deref().unwrap_or("vmlinux");
     Ok(match &*kernel.ty(id) {
+        // What an integer is called says the line of the member already.
+        KernelType::Typedef { .. } if !path.is_empty() => path,
         KernelType::Record(_) | KernelType::Enum(_) | KernelType::Typedef { .. } => {
             format!("{path}{module}: {}", print::definition(kernel, id))
         }

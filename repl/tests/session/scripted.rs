@@ -109,6 +109,16 @@ fn a_saved_session_is_a_script_that_checks() {
 }
 
 #[test]
+fn an_entry_without_an_end_does_not_swallow_a_command() {
+    let (out, err) = session("print((1 + 2)\n:help pid\nf(\n\n:help tid\n");
+    assert!(err.contains("expected `)`"), "{err}");
+    assert!(
+        out.contains("uint32 pid") && out.contains("uint32 tid"),
+        "{out}"
+    );
+}
+
+#[test]
 fn memory_stays_flat() {
     if !may_trace() {
         return;
