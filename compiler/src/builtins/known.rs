@@ -60,7 +60,6 @@ static NAMES: &[Elsewhere] = &[
     plain("override"),
     plain("path"),
     instead("pcomm", "curtask.real_parent.comm"),
-    plain("percpu_kaddr"),
     instead("ppid", "curtask.real_parent.tgid"),
     plain("probetype"),
     plain("pton"),

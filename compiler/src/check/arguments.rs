@@ -1,7 +1,7 @@
 //! Where each kind of probe keeps its arguments and result.
 //!
 //! * kprobe: registers of `struct pt_regs`, one per argument, two for a struct of 9 to 16 bytes; from the seventh on the stack.
-//! * fentry, fexit: `u64` slots in the same way, without a limit; fexit's result lies behind them.
+//! * fentry, fexit, and kretprobe where its body uses arguments (it runs as an fexit then): `u64` slots in the same way, without a limit; fexit's result lies behind them.
 //! * raw tracepoints: one `u64` slot per argument.
 //! * tracepoints: fields of the event's record.
 
@@ -68,14 +68,9 @@ pub(crate) fn all(c: &Checker<'_>) -> Option<Vec<(String, String)>> {
 /// `args.NAME`
 pub(crate) fn named(c: &mut Checker<'_>, field: &ast::Ident, span: Span) -> Option<Expr> {
     match c.kind.context {
-        ContextKind::None => {
+        // A kretprobe whose body uses arguments is an fexit here.
+        ContextKind::None | ContextKind::Return => {
             no_arguments_in(c, span, "args");
-            return None;
-        }
-        ContextKind::Return => {
-            let message = "a kretprobe has no arguments: at the return they are gone";
-            let help = "fexit has both arguments and result: `fexit:FUNCTION`";
-            c.report(Diagnostic::error(codes::NOT_IN_PROBE, span, message).help(help));
             return None;
         }
         ContextKind::Packet => {
@@ -111,8 +106,8 @@ pub(crate) fn named(c: &mut Checker<'_>, field: &ast::Ident, span: Span) -> Opti
 fn no_arguments_in(c: &mut Checker<'_>, span: Span, what: &str) {
     let message = format!("`{what}` does not exist in `{}` probes", c.kind.name);
     let help = match what {
-        "args" => "it exists in kprobe, fentry, fexit, tracepoint and rawtracepoint",
-        _ => "it exists in kprobe, fentry, fexit and rawtracepoint",
+        "args" => "it exists in kprobe, kretprobe, fentry, fexit, tracepoint and rawtracepoint",
+        _ => "it exists in kprobe, kretprobe, fentry, fexit and rawtracepoint",
     };
     c.report(Diagnostic::error(codes::NOT_IN_PROBE, span, message).help(help));
 }
@@ -288,13 +283,7 @@ pub(crate) fn raw(c: &mut Checker<'_>, number: u32, span: Span) -> Option<Expr> 
             c.report(Diagnostic::error(codes::NOT_IN_PROBE, span, message).help(help));
             return None;
         }
-        ContextKind::Return => {
-            let message = "a kretprobe has no arguments: at the return they are gone";
-            let help = "fexit has both arguments and result: `fexit:FUNCTION`";
-            c.report(Diagnostic::error(codes::NOT_IN_PROBE, span, message).help(help));
-            return None;
-        }
-        ContextKind::None => {
+        ContextKind::None | ContextKind::Return => {
             no_arguments_in(c, span, &format!("arg{number}"));
             return None;
         }

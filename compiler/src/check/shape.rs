@@ -61,7 +61,7 @@ impl Checker<'_> {
     }
 
     /// A kernel type, its pointers leading to kernel memory unless they are marked otherwise.
-    pub(super) fn kernel_ty(&mut self, id: KernelTypeId) -> Ty {
+    pub(crate) fn kernel_ty(&mut self, id: KernelTypeId) -> Ty {
         self.types.from_kernel(self.kernel, id, Space::Kernel)
     }
 

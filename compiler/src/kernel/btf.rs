@@ -269,6 +269,15 @@ impl BtfTypes {
         self.find_in(0, &[kind::FUNC], name).map(|id| id.id)
     }
 
+    /// The type of the variable of this name: vmlinux first, then modules in the order of their names.
+    pub fn variable(&self, name: &str) -> Option<KernelTypeId> {
+        let id = self.first(&[kind::VAR], name)?;
+        match self.shape(id)? {
+            Shape::Variable(ty) => Some(self.mentioned(id.module, ty)),
+            _ => None,
+        }
+    }
+
     /// Names that resemble a misspelt one; functions, raw tracepoints, types and modules only.
     pub fn similar(&self, what: Similar, name: &str) -> Vec<String> {
         let kinds: &[u8] = match what {
@@ -614,7 +623,11 @@ impl BtfTypes {
                 result: target(result),
                 variadic,
             })),
-            Shape::Void | Shape::Qualifier(_) | Shape::Tag(..) | Shape::Other => KernelType::Void,
+            Shape::Void
+            | Shape::Qualifier(_)
+            | Shape::Tag(..)
+            | Shape::Variable(_)
+            | Shape::Other => KernelType::Void,
         }
     }
 

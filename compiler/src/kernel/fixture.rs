@@ -10,6 +10,7 @@
 //! function __x64_sys_nop [MODULE]        # traceable, although BTF does not have it
 //! untraceable nf_hook_entry inlined      # exists, but no probe can be placed there; the rest of the line says why
 //! symbol ffffffff81000000 tcp_sendmsg [MODULE]
+//! percpu 2a3c0 softnet_data
 //! tracepoint net netif_receive_skb       # indented lines of its format file follow
 //!     field:void * skbaddr; offset:8; size:8; signed:0;
 //! ```
@@ -42,6 +43,7 @@ struct Facts {
     functions: BTreeMap<String, Option<String>>,
     untraceable: BTreeMap<String, String>,
     symbols: Vec<(u64, String, Option<String>)>,
+    percpu: Vec<(u64, String)>,
     tracepoints: BTreeMap<(String, String), Tracepoint>,
 }
 
@@ -136,6 +138,10 @@ impl Facts {
             ["symbol", address, name, rest @ ..] if rest.len() < 2 => {
                 let address = u64::from_str_radix(address, 16).ok()?;
                 self.symbols.push((address, name.to_string(), module(rest)));
+            }
+            ["percpu", address, name] => {
+                let address = u64::from_str_radix(address, 16).ok()?;
+                self.percpu.push((address, name.to_string()));
             }
             _ => return None,
         }
@@ -262,6 +268,15 @@ impl Kernel for FixtureKernel {
 
     fn raw_tracepoints_matching(&self, pattern: &str) -> Vec<String> {
         self.types.raw_tracepoints_matching(pattern)
+    }
+
+    fn percpu_symbol(&self, name: &str) -> Vec<u64> {
+        let named = self.facts.percpu.iter().filter(|(_, n)| n == name);
+        named.map(|(address, _)| *address).collect()
+    }
+
+    fn variable(&self, name: &str) -> Option<KernelTypeId> {
+        self.types.variable(name)
     }
 
     fn symbol(&self, name: &str) -> Vec<u64> {

@@ -324,6 +324,17 @@ pub trait Kernel {
     /// Addresses of a kernel symbol.
     fn symbol(&self, name: &str) -> Vec<u64>;
 
+    /// Places of the per-CPU variable of this name: what a CPU's entry of `__per_cpu_offset` is added to. Small numbers before 6.15,
+    /// addresses since.
+    fn percpu_symbol(&self, _name: &str) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// The type of a variable of the kernel or a module. BTF has those that exist per CPU.
+    fn variable(&self, _name: &str) -> Option<KernelTypeId> {
+        None
+    }
+
     /// Whether the kernel can do this.
     fn has(&self, feature: Feature) -> bool;
 

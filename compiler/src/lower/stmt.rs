@@ -109,7 +109,7 @@ impl Lower<'_> {
     }
 
     /// Fills a block that gets no more predecessors. What is only known on this way is forgotten afterwards.
-    pub(super) fn arm(&mut self, block: BlockId, fill: impl FnOnce(&mut Self)) {
+    pub(crate) fn arm(&mut self, block: BlockId, fill: impl FnOnce(&mut Self)) {
         let scratch = self.scratch;
         let record = self.record;
         let casts = self.casts.clone();

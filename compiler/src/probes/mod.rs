@@ -82,7 +82,7 @@ pub static KINDS: &[ProbeKind] = &[
         name: "kretprobe",
         aliases: &["kr"],
         usage: "kretprobe:[MODULE:]FUNCTION",
-        doc: "Return of a kernel function.",
+        doc: "Return of a kernel function; has the entry's arguments too, where BTF describes the function.",
         context: ContextKind::Return,
         section: "kretprobe/",
     },
@@ -127,6 +127,15 @@ pub static KINDS: &[ProbeKind] = &[
         section: "fexit/",
     },
 ];
+
+/// What a probe at a function's return runs as when its body uses the arguments: registers are gone by then, but the kernel keeps the
+/// arguments for programs of this kind.
+pub(crate) fn with_arguments(kind: &'static ProbeKind) -> &'static ProbeKind {
+    match kind.context {
+        ContextKind::Return => find("fexit").unwrap_or(kind),
+        _ => kind,
+    }
+}
 
 /// The kind with this name or alias; upper and lower case are the same.
 pub fn find(name: &str) -> Option<&'static ProbeKind> {

@@ -38,7 +38,7 @@ pub(crate) fn probe(r: &mut Resolver<'_>, probe: &ast::Probe) -> Vec<Group> {
     let mut all: Vec<(&'static ProbeKind, Found)> = Vec::new();
     let mut first_kind = None;
     for point in &probe.attach_points {
-        if let Some((kind, found)) = attach_point(r, point) {
+        if let Some((kind, found)) = attach_point(r, point, &uses) {
             first_kind = first_kind.or(Some(kind));
             all.extend(found.into_iter().map(|f| (kind, f)));
         }
@@ -194,6 +194,7 @@ fn add(
 fn attach_point(
     r: &mut Resolver<'_>,
     point: &ast::AttachPoint,
+    uses: &Uses,
 ) -> Option<(&'static ProbeKind, Vec<Found>)> {
     let parts = syntax::parts(r, point)?;
     let (first, rest) = parts.split_first()?;
@@ -214,7 +215,13 @@ fn attach_point(
         "tracepoint" => tracepoint::resolve(r, kind, point, rest),
         "rawtracepoint" => tracepoint::resolve_raw(r, kind, point, rest),
         "skb" => packet::resolve(r, kind, point, rest),
-        _ => function::resolve(r, kind, point, rest),
+        _ => {
+            let runs_as = match uses.entry() {
+                true => probes::with_arguments(kind),
+                false => kind,
+            };
+            return Some((runs_as, function::resolve(r, kind, runs_as, point, rest)));
+        }
     };
     Some((kind, found))
 }

@@ -1,9 +1,9 @@
 //! Targets that are kernel functions: `kprobe`, `kretprobe`, `fentry`, `fexit`.
 //!
 //! A function must exist once, be traceable, and for `fentry` and `fexit` be described by BTF. What fails is told with the reason
-//! and the nearest names.
+//! and the nearest names. A `kretprobe` whose body uses arguments runs as an fexit, under its own name.
 
-use nettrace_grammar::{Diagnostic, Span, ast, codes};
+use nettrace_grammar::{Diagnostic, ast, codes};
 
 use super::{Found, Part, Resolver, Source, suggest, syntax};
 use crate::artifact::{Attach, Target};
@@ -13,7 +13,10 @@ use crate::probes::{ContextKind, ProbeKind};
 
 /// A function as an attach point names it.
 struct Wanted<'a> {
+    /// As written.
     kind: &'static ProbeKind,
+    /// As it runs.
+    runs_as: &'static ProbeKind,
     point: &'a ast::AttachPoint,
     module: Option<&'a Part>,
     name: Part,
@@ -23,6 +26,7 @@ struct Wanted<'a> {
 pub(super) fn resolve(
     r: &mut Resolver<'_>,
     kind: &'static ProbeKind,
+    runs_as: &'static ProbeKind,
     point: &ast::AttachPoint,
     parts: &[Part],
 ) -> Vec<Found> {
@@ -36,13 +40,26 @@ pub(super) fn resolve(
         }
     };
     if let Some(root) = called_by(&function.text) {
-        return callees(r, kind, point, root, function.span);
+        let root = Part {
+            text: root.to_string(),
+            span: function.span,
+        };
+        let wanted = Wanted {
+            kind,
+            runs_as,
+            point,
+            module: None,
+            name: root,
+            offset: 0,
+        };
+        return callees(r, &wanted);
     }
     let Some((name, offset)) = split_offset(r, kind, point, function) else {
         return Vec::new();
     };
     let wanted = Wanted {
         kind,
+        runs_as,
         point,
         module,
         name,
@@ -69,33 +86,18 @@ fn called_by(text: &str) -> Option<&str> {
 }
 
 /// Everything that a function calls, as a live call shows it.
-fn callees(
-    r: &mut Resolver<'_>,
-    kind: &'static ProbeKind,
-    point: &ast::AttachPoint,
-    root: &str,
-    span: Span,
-) -> Vec<Found> {
-    let name = Part {
-        text: root.to_string(),
-        span,
-    };
-    let wanted = Wanted {
-        kind,
-        point,
-        module: None,
-        name,
-        offset: 0,
-    };
+fn callees(r: &mut Resolver<'_>, wanted: &Wanted<'_>) -> Vec<Found> {
+    let root = &wanted.name.text;
     // That it exists is found out before anybody waits for a call.
     if r.kernel.functions(root, None).is_empty() {
-        unknown(r, &wanted);
+        unknown(r, wanted);
         return Vec::new();
     }
     match r.kernel.functions_called_by(root) {
         Ok(mut found) => {
-            found.retain(|f| f.addresses <= 1 && (!needs_btf(kind) || f.prototype.is_some()));
-            found.into_iter().map(|f| target(&wanted, f)).collect()
+            let described = needs_btf(wanted.runs_as);
+            found.retain(|f| f.addresses <= 1 && (!described || f.prototype.is_some()));
+            found.into_iter().map(|f| target(wanted, f)).collect()
         }
         Err(diag) => {
             r.error(*diag);
@@ -179,7 +181,7 @@ fn matching(r: &mut Resolver<'_>, wanted: &Wanted<'_>) -> Vec<Found> {
     }
     let module = wanted.module.map(|m| m.text.as_str());
     let mut found = r.kernel.functions_matching(&wanted.name.text, module);
-    if needs_btf(wanted.kind) {
+    if needs_btf(wanted.runs_as) {
         found.retain(|f| f.prototype.is_some());
     }
     // A name with several addresses cannot be attached to by name; a pattern means those that can.
@@ -218,21 +220,37 @@ fn single(r: &mut Resolver<'_>, wanted: &Wanted<'_>) -> Option<Found> {
         several_addresses(r, wanted, function.addresses);
         return None;
     }
-    if needs_btf(wanted.kind) && function.prototype.is_none() {
-        let kprobe = if wanted.kind.name == "fexit" {
-            "kretprobe"
-        } else {
-            "kprobe"
-        };
-        let message = format!(
-            "`{}` needs a function that BTF describes; `{name}` is not in it",
-            wanted.kind.name
-        );
-        let help = format!("write `{kprobe}:{name}`");
-        r.error(Diagnostic::error(codes::NO_ARGUMENTS, wanted.name.span, message).help(help));
+    if needs_btf(wanted.runs_as) && function.prototype.is_none() {
+        not_described(r, wanted);
         return None;
     }
     Some(target(wanted, function))
+}
+
+/// BTF does not have the function, and the probe cannot do without.
+fn not_described(r: &mut Resolver<'_>, wanted: &Wanted<'_>) {
+    let name = &wanted.name.text;
+    let error = |message: String| Diagnostic::error(codes::NO_ARGUMENTS, wanted.name.span, message);
+    let diag = match wanted.kind.context {
+        ContextKind::Return => error(format!(
+            "this kretprobe uses arguments, which only functions that BTF describes have at their return; `{name}` is not in it"
+        ))
+        .note("the kernel keeps arguments for fexit programs alone; a module's BTF is there when it was built with CONFIG_DEBUG_INFO_BTF_MODULES")
+        .help(format!(
+            "keep them from the entry: `kprobe:{name} {{ @arg[tid] = arg0; }}`, and `@arg[tid]` here"
+        )),
+        ContextKind::ArgsAndResult => error(format!(
+            "`{}` needs a function that BTF describes; `{name}` is not in it",
+            wanted.kind.name
+        ))
+        .help(format!("write `kretprobe:{name}`")),
+        _ => error(format!(
+            "`{}` needs a function that BTF describes; `{name}` is not in it",
+            wanted.kind.name
+        ))
+        .help(format!("write `kprobe:{name}`")),
+    };
+    r.error(diag);
 }
 
 fn unknown(r: &mut Resolver<'_>, wanted: &Wanted<'_>) {
@@ -315,7 +333,7 @@ fn target(wanted: &Wanted<'_>, function: Function) -> Found {
     if wanted.offset != 0 {
         probe.push_str(&format!("+{}", wanted.offset));
     }
-    let attach = match wanted.kind.context {
+    let attach = match wanted.runs_as.context {
         ContextKind::Return => Attach::Kretprobe { symbol, module },
         ContextKind::Args => Attach::Fentry { symbol, module },
         ContextKind::ArgsAndResult => Attach::Fexit { symbol, module },

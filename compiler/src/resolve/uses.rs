@@ -33,6 +33,11 @@ impl Uses {
         self.fields.is_empty() && !self.raw && !self.retval
     }
 
+    /// Arguments, by name or number.
+    pub(crate) fn entry(&self) -> bool {
+        !self.fields.is_empty() || self.raw
+    }
+
     fn block(&mut self, block: &ast::Block) {
         for stmt in &block.stmts {
             self.stmt(stmt);

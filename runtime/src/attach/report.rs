@@ -10,7 +10,7 @@ use nettrace_compiler::artifact::{Attach, MissingProbes, Plan, Target};
 use nettrace_grammar::diag::Severity;
 use nettrace_grammar::{Diagnostic, Span, codes};
 
-use super::Refusal;
+use super::{Refusal, trampoline};
 use crate::output::Skipped;
 use crate::privilege;
 use crate::sys::SysError;
@@ -268,9 +268,13 @@ fn describe(target: &Target, problem: Problem) -> Diagnostic {
         }
         Problem::NotTraceable(why) => {
             let text = format!("{what} cannot be traced");
-            Diagnostic::error(codes::NOT_TRACEABLE, span, text)
-                .note(why)
-                .help("trace a function that calls it or that it calls")
+            let diag = Diagnostic::error(codes::NOT_TRACEABLE, span, text).note(why);
+            match trampoline::kretprobe(target) {
+                true => diag.help(
+                    "a kretprobe without `args` and `argN` needs no trampoline; keep them from the entry: `kprobe:… { @arg[tid] = arg0; }`",
+                ),
+                false => diag.help("trace a function that calls it or that it calls"),
+            }
         }
         Problem::Ambiguous(which) => {
             let text = format!("{what} exists more than once");

@@ -1,4 +1,4 @@
-//! fentry and fexit: a program is loaded for one function, named by its BTF id, and attached through a trampoline.
+//! fentry, fexit, and kretprobes that use arguments: a program is loaded for one function, named by its BTF id, and attached through a trampoline.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -34,6 +34,11 @@ fn function_of(target: &Target) -> Option<(&str, Option<&str>, bpf_attach_type)>
         }
         _ => None,
     }
+}
+
+/// Whether this is a kretprobe whose body uses arguments, which only a trampoline keeps until the return.
+pub(super) fn kretprobe(target: &Target) -> bool {
+    matches!(target.attach, Attach::Fexit { .. }) && target.probe.starts_with("kretprobe:")
 }
 
 /// Loads the program once per target.
@@ -104,12 +109,17 @@ pub(super) fn prepare(
 /// Other programs load, these do not.
 fn policy(target: &Target, error: &SysError) -> Diagnostic {
     let span = Span::new(target.span.0, target.span.1);
-    let text = "this machine does not let fentry and fexit programs be loaded";
+    let text = match kretprobe(target) {
+        true => {
+            "this machine does not let fexit programs be loaded, and a kretprobe that uses arguments is one"
+        }
+        false => "this machine does not let fentry and fexit programs be loaded",
+    };
     Diagnostic::error(codes::KERNEL_REFUSED, span, text)
         .note(format!(
             "{error}, before the verifier looked at the program: a security policy"
         ))
-        .help("`kprobe`, `kretprobe`, `tracepoint` and `rawtracepoint` may be allowed")
+        .help("`kprobe`, `kretprobe` without arguments, `tracepoint` and `rawtracepoint` may be allowed")
 }
 
 fn why_missing(symbol: &str, module: Option<&str>, functions: &dyn KernelFunctions) -> Problem {

@@ -121,6 +121,10 @@ impl Kernel for DescribedKernel {
         Vec::new()
     }
 
+    fn variable(&self, name: &str) -> Option<KernelTypeId> {
+        self.types.variable(name)
+    }
+
     fn has(&self, feature: Feature) -> bool {
         super::has_by_btf(&self.types, self, feature)
     }

@@ -334,6 +334,14 @@ impl Kernel for LiveKernel {
         places.iter().map(|place| place.address).collect()
     }
 
+    fn percpu_symbol(&self, name: &str) -> Vec<u64> {
+        self.symbols.borrow_mut().percpu(name.as_bytes())
+    }
+
+    fn variable(&self, name: &str) -> Option<KernelTypeId> {
+        self.types.variable(name)
+    }
+
     fn names(&self) -> &dyn Names {
         &self.databases
     }

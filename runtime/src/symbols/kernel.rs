@@ -22,6 +22,10 @@ pub const KALLSYMS: &str = "/proc/kallsyms";
 const MAX_OFFSET: u64 = 1 << 20;
 /// The same behind the last symbol of the kernel or a module, where another module may follow without a gap.
 const MAX_OFFSET_LAST: u64 = 16 << 10;
+/// Where addresses of the kernel begin: a symbol below is an offset.
+const FIRST_ADDRESS: u64 = 1 << 63;
+/// Room for modules' per-CPU variables behind the kernel's own (`PERCPU_MODULE_RESERVE` is 8 KiB); some to spare.
+const MODULES_RESERVE: u64 = 64 << 10;
 /// How often the number of modules is looked at.
 const MODULES_INTERVAL: Duration = Duration::from_millis(100);
 /// Wait after the first reload that did not explain an unknown address; doubled each time.
@@ -79,6 +83,8 @@ impl Unavailable {
 #[derive(Debug, Default)]
 pub struct Table {
     entries: Vec<Entry>,
+    /// Absolute values, which are no addresses: before 6.15 the offsets of the kernel's own per-CPU variables.
+    absolute: Vec<Entry>,
     names: Vec<u8>,
     modules: Vec<Box<str>>,
 }
@@ -167,6 +173,34 @@ impl Table {
             .collect()
     }
 
+    /// Places of a per-CPU variable, to which a CPU's entry of `__per_cpu_offset` is added.
+    pub fn percpu(&self, name: &[u8]) -> Vec<u64> {
+        let named = |entry: &&Entry| self.name(entry) == name;
+        let offsets: Vec<u64> = self
+            .absolute
+            .iter()
+            .filter(named)
+            .map(|e| e.address)
+            .collect();
+        if !offsets.is_empty() {
+            return offsets;
+        }
+        let first = |name: &[u8]| self.places(name).first().map(|place| place.address);
+        let section = first(b"__per_cpu_start").zip(first(b"__per_cpu_end"));
+        let percpu = |entry: &&Entry| match section {
+            Some((start, end)) if entry.module == 0 => (start..end).contains(&entry.address),
+            // Modules' variables follow the kernel's own.
+            Some((start, end)) => (start..end + MODULES_RESERVE).contains(&entry.address),
+            None => entry.address < FIRST_ADDRESS,
+        };
+        let entries = self.entries.iter();
+        entries
+            .filter(named)
+            .filter(percpu)
+            .map(|e| e.address)
+            .collect()
+    }
+
     fn name(&self, entry: &Entry) -> &[u8] {
         let rest = self.names.get(entry.name as usize..).unwrap_or_default();
         let end = rest.iter().position(|&b| b == 0).unwrap_or(rest.len());
@@ -202,22 +236,27 @@ impl Builder {
         let Some(address) = hex(address) else {
             return;
         };
-        // `a`: not an address but an absolute value, such as the offsets of per-CPU variables.
-        if address == 0 || matches!(kind, b"a" | b"A") {
-            self.hidden += usize::from(address == 0);
+        if address == 0 {
+            self.hidden += 1;
             return;
         }
+        // `a`: not an address but an absolute value, such as the offsets of per-CPU variables.
+        let absolute = matches!(kind, b"a" | b"A");
         let Ok(start) = u32::try_from(self.table.names.len()) else {
             return;
         };
         let module = words.next().map_or(0, |word| self.module_id(word));
         self.table.names.extend_from_slice(name);
         self.table.names.push(0);
-        self.table.entries.push(Entry {
+        let entry = Entry {
             address,
             name: start,
             module,
-        });
+        };
+        match absolute {
+            true => self.table.absolute.push(entry),
+            false => self.table.entries.push(entry),
+        }
     }
 
     fn module_id(&mut self, word: &[u8]) -> u16 {
@@ -255,6 +294,7 @@ impl Builder {
         // Stable: of several symbols at one address the first stays first. The file is nearly sorted.
         table.entries.sort_by_key(|entry| entry.address);
         table.entries.shrink_to_fit();
+        table.absolute.shrink_to_fit();
         table.names.shrink_to_fit();
         Ok(self.table)
     }
@@ -350,6 +390,12 @@ impl KernelSymbols {
     pub fn places(&mut self, name: &[u8]) -> Vec<Place<'_>> {
         self.refresh();
         self.table().map_or(Vec::new(), |table| table.places(name))
+    }
+
+    /// Places of a per-CPU variable; reads the table if need be.
+    pub fn percpu(&mut self, name: &[u8]) -> Vec<u64> {
+        self.refresh();
+        self.table().map_or(Vec::new(), |table| table.percpu(name))
     }
 
     /// Why there are no symbols; told once.

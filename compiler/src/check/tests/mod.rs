@@ -4,6 +4,7 @@ mod declared;
 mod errors;
 mod expansion;
 mod loops;
+mod percpu;
 mod probes;
 mod records;
 mod robust;

@@ -199,6 +199,22 @@ fn arguments_by_name_and_number() {
 }
 
 #[test]
+fn a_kretprobe_with_arguments_runs_as_an_fexit() {
+    let script = "kretprobe:tcp_sendmsg { $x = (args.size, arg1, retval); }";
+    assert_eq!(headers(script), ["p0 kretprobe:tcp_sendmsg"]);
+    assert_eq!(
+        last(script),
+        "$x = (slot2:uint64, (uint64)slot1:struct msghdr *, (int32)slot3:uint64)"
+    );
+    assert_eq!(
+        messages("kretprobe:__x64_sys_openat { print(arg0); }"),
+        [
+            "error[NT3007]: this kretprobe uses arguments, which only functions that BTF describes have at their return; `__x64_sys_openat` is not in it"
+        ]
+    );
+}
+
+#[test]
 fn arguments_that_do_not_exist() {
     let rows = [
         (
@@ -210,8 +226,8 @@ fn arguments_that_do_not_exist() {
             "NT1004]: `kprobe:tcp_sendmsg` has no argument `sise`",
         ),
         (
-            "kretprobe:tcp_sendmsg { print(args.size); }",
-            "NT3006]: a kretprobe has no arguments: at the return they are gone",
+            "kretprobe:tcp_sendmsg { print(args.sise); }",
+            "NT1004]: `kretprobe:tcp_sendmsg` has no argument `sise`",
         ),
         (
             "fentry:tcp_sendmsg { print(arg3); }",

@@ -61,7 +61,9 @@ pub(crate) enum Shape {
         result: u32,
         variadic: bool,
     },
-    /// A variable, section or declaration tag: not the type of anything.
+    /// A variable's type.
+    Variable(u32),
+    /// A section or declaration tag: not the type of anything.
     Other,
 }
 
@@ -166,6 +168,7 @@ impl Section {
                     variadic,
                 }
             }
+            Type::Var(var) => Shape::Variable(var.get_type_id()?),
             _ => Shape::Other,
         })
     }

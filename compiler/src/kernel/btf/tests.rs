@@ -459,6 +459,23 @@ fn registers_of_parameters() {
     );
 }
 
+#[test]
+fn variables_have_types() {
+    let mut types = Made::default();
+    let number = types.named("int", 1, 0, 4, &[32]);
+    let constant = types.named("", 10, 0, number, &[]);
+    types.named("how_many", 14, 0, constant, &[1]);
+    let section = Section::from_bytes(Rc::new(types.bytes())).expect("BTF");
+    let types = BtfTypes::new(section, Box::new(NoModules));
+    let ty = types.variable("how_many").map(|id| types.ty(id));
+    assert!(matches!(
+        ty.as_deref(),
+        Some(KernelType::Int { bytes: 4, .. })
+    ));
+    assert_eq!(types.variable("int"), None);
+    assert_eq!(types.variable("none"), None);
+}
+
 /// A BTF section in the making.
 #[derive(Default)]
 struct Made {

@@ -7,6 +7,7 @@ mod arithmetic;
 mod golden;
 mod maps;
 mod output;
+mod percpu;
 mod random;
 mod records;
 mod reference;

@@ -169,3 +169,48 @@ proptest::proptest! {
         }
     }
 }
+
+/// Offsets that are absolute values, or small numbers in modules, before 6.15; addresses in a section since.
+#[test]
+fn per_cpu_variables() {
+    let before = "\
+0000000000000000 A fixed_percpu_data
+0000000000036bc0 A softnet_data
+ffffffff81000000 T _text
+ffffffff82000000 D init_net
+0000000000041020 d xt_recseq\t[x_tables]
+ffffffffc0a00000 t xt_find\t[x_tables]
+";
+    let since = "\
+ffffffff81000000 T _text
+ffffffff82000000 D init_net
+ffffffff83000000 D __per_cpu_start
+ffffffff83000040 D softnet_data
+ffffffff83036000 D __per_cpu_end
+ffffffff83036100 d xt_recseq\t[x_tables]
+ffffffffc0a00000 t xt_find\t[x_tables]
+";
+    let names = ["softnet_data", "xt_recseq", "init_net", "xt_find", "_text"];
+    let places = |text: &str| {
+        let table = Table::read(text.as_bytes()).expect("a table");
+        names.map(|name| table.percpu(name.as_bytes()))
+    };
+    assert_eq!(
+        places(before),
+        [vec![0x36bc0], vec![0x41020], vec![], vec![], vec![]]
+    );
+    assert_eq!(
+        places(since),
+        [
+            vec![0xffffffff83000040],
+            vec![0xffffffff83036100],
+            vec![],
+            vec![],
+            vec![]
+        ]
+    );
+    // An offset is no address: nothing is looked up by it.
+    let table = Table::read(before.as_bytes()).expect("a table");
+    assert!(table.lookup(0x36bc8).is_none());
+    assert!(table.places(b"softnet_data").is_empty());
+}
