@@ -171,8 +171,12 @@ fn of_cpu(c: &mut Checker<'_>, site: &CallSite<'_>, place: Expr, to: Ty) -> Opti
         args.push(cpu);
     }
     let space = Space::Kernel;
-    let ty = c.types.intern(Type::Pointer { to, space });
-    Some(site.call(ty, args, Extra::None))
+    // A number first: of pointers that calls give the verifier knows the type.
+    Some(Expr {
+        kind: ExprKind::Cast(Box::new(site.call(Types::U64, args, Extra::None))),
+        ty: c.types.intern(Type::Pointer { to, space }),
+        span: site.span,
+    })
 }
 
 /// The address of a variable that the kernel needs for its own per-CPU memory.

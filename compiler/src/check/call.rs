@@ -229,7 +229,9 @@ impl Checker<'_> {
             self.no_value(value);
             return None;
         }
+        let empty = matches!(self.types.get(value.ty), Type::Tuple(items) if items.is_empty());
         match self.size_of(value.ty) {
+            Some(0) if empty => Some(()),
             Some(0) | None => {
                 self.bad_argument(at, value.ty, "this has no size and cannot be printed");
                 None

@@ -89,13 +89,7 @@ impl Lower<'_> {
         place
     }
 
-    /// The address of an array's entry; null as far as the verifier knows.
-    pub(super) fn lookup_index(&mut self, map: MapId, index: i64) -> Value {
-        let place = self.index_place(index);
-        let key = self.address(place);
-        self.lookup(map, key)
-    }
-
+    /// The address of an entry; null as far as the verifier knows.
     pub(super) fn lookup(&mut self, map: MapId, key: Value) -> Value {
         let map = self.b.map_ref(map);
         self.b.call(Helper::MapLookup, &[map, key])

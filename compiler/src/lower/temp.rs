@@ -28,6 +28,8 @@ pub(crate) struct Temps {
     used: Vec<(SlotId, u32, u32)>,
     /// Bytes of stack handed out.
     stack: u32,
+    /// Where the region's own index is when it is looked up. Outside of the budget: that may be what is used up.
+    index: Option<SlotId>,
     /// Bytes of the scratch region that variables have.
     scratch_vars: u32,
     /// Bytes of the scratch region in use.
@@ -43,6 +45,7 @@ impl Default for Temps {
             free: Vec::new(),
             used: Vec::new(),
             stack: 0,
+            index: None,
             scratch_vars: 0,
             scratch: 0,
             floor: 0,
@@ -205,7 +208,15 @@ impl Lower<'_> {
 
     fn find_scratch(&mut self) -> crate::ir::Value {
         let map = self.plans.scratch();
-        let region = self.lookup_index(map, i64::from(self.id.0));
+        let index = match self.temps.index {
+            Some(slot) => slot,
+            None => self.b.slot(4, 4, "the index of the scratch region"),
+        };
+        self.temps.index = Some(index);
+        let index = Place::slot(index, 4, 4);
+        self.store_const(index, 4, i64::from(self.id.0));
+        let key = self.address(index);
+        let region = self.lookup(map, key);
         let missing = self.b.compare_imm(Cond::Eq, region, 0);
         let gone = self.b.create_block();
         let found = self.b.create_block();

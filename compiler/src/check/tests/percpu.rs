@@ -12,13 +12,13 @@ fn a_pointer_to_a_cpus_copy() {
         body(
             r#"$p = percpu_kaddr("softnet_data"); $q = percpu_kaddr("softnet_data", cpu); $x = *$p;"#
         ),
-        "$p = percpu_kaddr(224192, 18446744071798730464):uint64 *\n\
-         $q = percpu_kaddr(224192, 18446744071798730464, 18446744071798730456, (uint64)cpu():uint32):uint64 *\n\
+        "$p = (uint64 *)percpu_kaddr(224192, 18446744071798730464):uint64\n\
+         $q = (uint64 *)percpu_kaddr(224192, 18446744071798730464, 18446744071798730456, (uint64)cpu():uint32):uint64\n\
          $x = *$p"
     );
     assert_eq!(
         body("$p = (struct iphdr *)5; $q = per_cpu_ptr($p, 1);"),
-        "$p = (struct iphdr *)5\n$q = per_cpu_ptr((uint64)$p, 18446744071798730464, 18446744071798730456, 1):struct iphdr *"
+        "$p = (struct iphdr *)5\n$q = (struct iphdr *)per_cpu_ptr((uint64)$p, 18446744071798730464, 18446744071798730456, 1):uint64"
     );
 }
 

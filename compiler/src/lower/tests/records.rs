@@ -58,3 +58,19 @@ fn what_a_block_does_is_done_once() {
         "print (300, 70000)\n@n: 1",
     );
 }
+
+/// Tuples of many variables use up the stack; what finds the other memory needs some of it.
+#[test]
+fn more_than_the_stack_holds() {
+    // 32 bytes each; two of 8 fill the 400 bytes that may be handed out to the last one.
+    let text = |n: u32| format!("$t{n} = ({n}, \"a text of some length {n}\");");
+    let large = |range: std::ops::Range<u32>| range.map(text).collect::<String>();
+    let script = large(0..12)
+        + "$a = (1, 2); $b = (3, 4);"
+        + &large(12..30)
+        + " @m[$t29] = $t3; print(@m[$t29].0 + $t7.0);";
+    shows(
+        &begin(&script),
+        "print 10\n@m[(29, \"a text of some length 29\")]: (3, \"a text of some length 3\")",
+    );
+}
