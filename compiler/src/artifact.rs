@@ -90,6 +90,12 @@ pub const KFORMAT_STRING: u32 = 64;
 /// Bytes of [`Layout::Flow`].
 pub const FLOW_SIZE: u32 = 40;
 
+/// Bytes of a chain's name in [`Layout::Rule`].
+pub const RULE_CHAIN: u32 = 32;
+
+/// Bytes of [`Layout::Rule`].
+pub const RULE_SIZE: u32 = 32 + RULE_CHAIN;
+
 /// The last byte of a string that did not fit where a program put it. UTF-8 text never holds this byte.
 pub const STRING_CUT: u8 = 0xff;
 
@@ -655,6 +661,11 @@ pub enum Layout {
     /// destination port (2 bytes each, network order; of ICMP the identifier, and type and code), source and destination address
     /// (16 bytes each; of IPv4 the first 4, the rest zero).
     Flow,
+    /// [`RULE_SIZE`] bytes: a rule of a packet filter, printed as its text. `u32` 0 for nf_tables, the address family (2, 10) for
+    /// iptables-legacy; `u32` inode number of the network namespace; `u32` generation of the rule set, which changes whenever the rule
+    /// set does; `u32` 0; `u64` handle of the table, or the first 8 bytes of its name; `u64` handle of the rule, or its number in its
+    /// chain from 1; [`RULE_CHAIN`] bytes of the chain's name, empty for nf_tables.
+    Rule,
     /// A message of the kernel: [`KFORMAT_TEXT`] bytes of format string, [`KFORMAT_ARGS`] arguments of 8 bytes, and of each
     /// [`KFORMAT_STRING`] bytes of the string that it points to, empty if it points to none.
     KFormat,
@@ -727,6 +738,7 @@ impl Layout {
             Layout::InetAny => 24,
             Layout::Mac => 6,
             Layout::Flow => FLOW_SIZE,
+            Layout::Rule => RULE_SIZE,
             Layout::KFormat => KFORMAT_TEXT + KFORMAT_ARGS * (8 + KFORMAT_STRING),
             Layout::Meaning { frames, .. } => 8 + 8 * *frames,
             Layout::Flags { .. } => 8,
@@ -754,6 +766,7 @@ impl Layout {
             | Layout::Stack { .. }
             | Layout::Meaning { .. }
             | Layout::KFormat
+            | Layout::Rule
             | Layout::Flags { .. }
             | Layout::InetAny => 8,
             Layout::Tuple { fields, .. } | Layout::Record { fields, .. } => {

@@ -7,7 +7,7 @@
 //!   takes bytes as they are (string and array of one size), or adds the family to an address (`Inet` to `InetAny`). An integer and an
 //!   array convert into each other by their bytes in memory; an array that is larger is padded with zeros.
 //! * A *place* is an expression that denotes memory: `Deref`, `Member`, `Element`, `Context(Memory)`, and `Var`, `Map` of a memory type.
-//!   Types in memory are `Record`, `Array`, `Str`, `Buf`, `Tuple`, `NamedTuple`, `Stack`, `Inet`, `InetAny`, `Mac`, `Flow`, `Meaning`,
+//!   Types in memory are `Record`, `Array`, `Str`, `Buf`, `Tuple`, `NamedTuple`, `Stack`, `Inet`, `InetAny`, `Mac`, `Flow`, `Rule`, `Meaning`,
 //!   `USym`; all others are scalars (64-bit values).
 //! * Variables have one type for the whole script and exist once per probe; all start as zero.
 

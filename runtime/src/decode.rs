@@ -8,7 +8,8 @@ use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nettrace_compiler::artifact::{
-    FLOW_SIZE, Field, KFORMAT_ARGS, KFORMAT_STRING, KFORMAT_TEXT, Layout, STRING_CUT, StackMode,
+    FLOW_SIZE, Field, KFORMAT_ARGS, KFORMAT_STRING, KFORMAT_TEXT, Layout, RULE_CHAIN, RULE_SIZE,
+    STRING_CUT, StackMode,
 };
 
 /// Why bytes are not what their layout says: always a bug of nettrace or a damaged object file.
@@ -102,6 +103,8 @@ pub enum Value<'a> {
     NetNs(u64),
     /// The two ends of a connection.
     Flow(Flow),
+    /// A rule of a packet filter.
+    Rule(Rule<'a>),
     /// A message of the kernel.
     KFormat(KFormat<'a>),
     /// A kernel stack that is printed as what it means, with the rows to choose from.
@@ -171,6 +174,23 @@ pub struct Flow {
     pub addresses: Option<(IpAddr, IpAddr)>,
     /// Source and destination port; of ICMP the identifier, and type and code.
     pub ports: (u16, u16),
+}
+
+/// A rule of a packet filter, as the kernel knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule<'a> {
+    /// 0 for nf_tables, the address family for iptables-legacy.
+    pub family: u32,
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// Changes whenever the rule set does.
+    pub generation: u32,
+    /// Handle of the table, or the first 8 bytes of its name.
+    pub table: u64,
+    /// The chain's name; empty for nf_tables.
+    pub chain: &'a [u8],
+    /// Handle of the rule, or its number in its chain from 1.
+    pub rule: u64,
 }
 
 /// The frames of a kernel or user stack.
@@ -295,6 +315,7 @@ pub fn decode<'a>(layout: &'a Layout, bytes: &'a [u8]) -> Result<Value<'a>, Deco
         }
         Layout::NetNs => Value::NetNs(unsigned(bytes, 8)?),
         Layout::Flow => Value::Flow(flow(array(bytes)?)),
+        Layout::Rule => Value::Rule(rule(head(bytes, RULE_SIZE as usize)?)?),
         Layout::KFormat => Value::KFormat(KFormat::of(head(bytes, layout.size() as usize)?)),
         Layout::Meaning { frames, rows } => {
             match stack(bytes, false, *frames, StackMode::Bpftrace)? {
@@ -388,6 +409,7 @@ impl Value<'_> {
             (Value::Ip(a), Value::Ip(b)) => a.cmp(b),
             (Value::Mac(a), Value::Mac(b)) => a.cmp(b),
             (Value::Flow(a), Value::Flow(b)) => a.cmp(b),
+            (Value::Rule(a), Value::Rule(b)) => a.cmp(b),
             (Value::Meaning(a, _), Value::Meaning(b, _)) => a.frames().cmp(b.frames()),
             (Value::Probe(a), Value::Probe(b)) => a.cmp(b),
             (Value::Device { netns: n, index: a }, Value::Device { netns: m, index: b }) => {
@@ -527,6 +549,18 @@ fn buffer(bytes: &[u8], cap: u32) -> Result<Value<'_>, DecodeError> {
         });
     }
     Ok(Value::Buffer(head(tail(bytes, 4)?, length as usize)?))
+}
+
+fn rule(bytes: &[u8]) -> Result<Rule<'_>, DecodeError> {
+    let number = |at: usize, width: u8| unsigned(tail(bytes, at)?, width);
+    Ok(Rule {
+        family: number(0, 4)? as u32,
+        netns: number(4, 4)? as u32,
+        generation: number(8, 4)? as u32,
+        table: number(16, 8)?,
+        rule: number(24, 8)?,
+        chain: c_string(bytes, 32, RULE_CHAIN as usize),
+    })
 }
 
 fn flow(bytes: [u8; FLOW_SIZE as usize]) -> Flow {

@@ -21,6 +21,7 @@ mod maps;
 mod memory;
 mod network;
 mod output;
+mod rules;
 mod stack;
 mod symbols;
 mod task;
@@ -89,6 +90,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Memory, strings and addresses", memory::ROWS),
     ("Network", network::ROWS),
     ("Flows and meanings", flow::ROWS),
+    ("Rules of packet filters", rules::ROWS),
     ("Packet filters", filter::ROWS),
     ("Messages of the kernel", kformat::ROWS),
     ("Output", output::ROWS),

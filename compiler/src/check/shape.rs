@@ -40,6 +40,7 @@ impl Checker<'_> {
             Type::NetNs => "a network namespace".to_string(),
             Type::KFormat => "a message of the kernel".to_string(),
             Type::Flow => "a flow".to_string(),
+            Type::Rule => "a rule of a packet filter".to_string(),
             Type::Meaning { .. } => "the meaning of a stack".to_string(),
             Type::Named(_) => "a name".to_string(),
             Type::Flags { .. } => "flags".to_string(),

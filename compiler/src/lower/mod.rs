@@ -247,6 +247,7 @@ impl<'a> Lower<'a> {
                 | Type::Mac
                 | Type::Flow
                 | Type::KFormat
+                | Type::Rule
                 | Type::Meaning { .. }
         )
     }

@@ -204,10 +204,10 @@ impl Lower<'_> {
             [only] => self.b.iconst(only.cookie as i64),
             _ => {
                 let cookie = self.attach_cookie();
-                match self.probe.kind.context {
-                    // The upper half tells where the packet is.
-                    ContextKind::Packet => self.b.extend(Mem::U32, cookie),
-                    _ => cookie,
+                // The upper half tells where the packet is.
+                match self.probe.targets.iter().any(|t| t.packet.is_some()) {
+                    true => self.b.extend(Mem::U32, cookie),
+                    false => cookie,
                 }
             }
         }

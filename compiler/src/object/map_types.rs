@@ -144,7 +144,7 @@ fn of_layout(btf: &mut Builder, layout: &Layout) -> TypeId {
             btf.structure("", layout.size(), &members)
         }
         Layout::Time { .. } | Layout::Device | Layout::NetNs => unsigned(btf, 8),
-        Layout::Inet { .. } | Layout::Mac | Layout::Flow | Layout::KFormat => {
+        Layout::Inet { .. } | Layout::Mac | Layout::Flow | Layout::KFormat | Layout::Rule => {
             bytes(btf, layout.size())
         }
         Layout::Flags { .. } => unsigned(btf, 8),

@@ -6,6 +6,9 @@
 /// The kernel's struct that describes a packet.
 pub const PACKET: &str = "sk_buff";
 
+/// The kernel's struct that describes where a netfilter hook is called.
+pub const HOOK_STATE: &str = "nf_hook_state";
+
 /// What a program of this kind gets as its context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContextKind {
@@ -93,6 +96,22 @@ pub static KINDS: &[ProbeKind] = &[
         doc: "Entry of every kernel function that takes a packet; `skb` is the packet.",
         context: ContextKind::Packet,
         section: "kprobe/",
+    },
+    ProbeKind {
+        name: "hook",
+        aliases: &[],
+        usage: "hook:[MODULE:]PATTERN",
+        doc: "Entry of every netfilter hook function; its arguments are `arg0` (private), `arg1` (packet), `arg2` (struct nf_hook_state *).",
+        context: ContextKind::Entry,
+        section: "kprobe/",
+    },
+    ProbeKind {
+        name: "hookret",
+        aliases: &[],
+        usage: "hookret:[MODULE:]PATTERN",
+        doc: "Return of every netfilter hook function; `retval` is the verdict.",
+        context: ContextKind::Return,
+        section: "kretprobe/",
     },
     ProbeKind {
         name: "tracepoint",

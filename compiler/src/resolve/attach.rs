@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use nettrace_grammar::{Diagnostic, Span, ast, codes};
 
 use super::{
-    Found, Group, Part, Resolver, Source, Uses, function, interval, packet, suggest, syntax,
+    Found, Group, Part, Resolver, Source, Uses, function, hook, interval, packet, suggest, syntax,
     tracepoint,
 };
 use crate::artifact::{Attach, Target};
@@ -215,6 +215,7 @@ fn attach_point(
         "tracepoint" => tracepoint::resolve(r, kind, point, rest),
         "rawtracepoint" => tracepoint::resolve_raw(r, kind, point, rest),
         "skb" => packet::resolve(r, kind, point, rest),
+        "hook" | "hookret" => hook::resolve(r, kind, point, rest),
         _ => {
             let runs_as = match uses.entry() {
                 true => probes::with_arguments(kind),

@@ -7,6 +7,7 @@ mod attach;
 pub(crate) mod config;
 pub mod constants;
 mod function;
+mod hook;
 mod interval;
 mod packet;
 mod syntax;

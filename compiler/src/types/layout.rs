@@ -58,6 +58,7 @@ pub fn layout(types: &Types, kernel: &dyn Kernel, ty: Ty) -> Layout {
         Type::Device => Layout::Device,
         Type::NetNs => Layout::NetNs,
         Type::Flow => Layout::Flow,
+        Type::Rule => Layout::Rule,
         Type::KFormat => Layout::KFormat,
         Type::Meaning { frames, rows } => Layout::Meaning {
             frames: *frames,

@@ -120,6 +120,8 @@ pub enum Type {
     NetNs,
     /// The two ends of a connection and its protocol.
     Flow,
+    /// A rule of a packet filter, printed as its text.
+    Rule,
     /// A message of the kernel with its arguments.
     KFormat,
     /// A kernel stack, printed as what it means: for each row functions of the kernel (all of them must be in the stack, in any order,

@@ -70,6 +70,7 @@ fn written(types: &Types, kernel: &dyn Kernel, ty: Ty, depth: usize) -> String {
         Type::Device => "device_t".to_string(),
         Type::NetNs => "netns_t".to_string(),
         Type::Flow => "flow_t".to_string(),
+        Type::Rule => "rule_t".to_string(),
         Type::KFormat => "kformat_t".to_string(),
         Type::Meaning { .. } => "meaning_t".to_string(),
         Type::Named(_) => "name_t".to_string(),

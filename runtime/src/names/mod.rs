@@ -1,14 +1,17 @@
 //! Names of network devices and namespaces, as they are when they are printed.
 //!
-//! In: numbers that programs send: inode numbers of namespaces, indexes of devices. Out: names. What appears or is renamed while a
+//! In: numbers that programs send: inode numbers of namespaces, indexes of devices, handles of rules. Out: names, texts of rules. What appears or is renamed while a
 //! script runs is followed; what has gone keeps its name for the events that are still to be printed. Nothing is held open: a
 //! descriptor of a namespace, or a socket in it, would keep it alive after its end.
 
 pub mod devices;
 pub mod namespaces;
+mod rules;
 
 use self::devices::Devices;
 use self::namespaces::Namespaces;
+use self::rules::Rules;
+use crate::decode::Rule;
 
 pub(crate) use self::namespaces::is_namespace;
 
@@ -17,6 +20,7 @@ pub(crate) use self::namespaces::is_namespace;
 pub struct Network {
     namespaces: Namespaces,
     devices: Devices,
+    rules: Rules,
 }
 
 impl Network {
@@ -56,5 +60,13 @@ impl Network {
             return Some(b"-");
         }
         self.devices.name(&mut self.namespaces, netns.into(), index)
+    }
+
+    /// The text of a rule of a packet filter, as its tool prints it.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn rule(&mut self, rule: &Rule<'_>) -> Result<&[u8], String> {
+        self.rules.text(&mut self.namespaces, rule)
     }
 }

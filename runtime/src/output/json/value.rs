@@ -83,6 +83,7 @@ impl<'a> Values<'a> {
             | Value::Device { .. }
             | Value::NetNs(_)
             | Value::Flow(_)
+            | Value::Rule(_)
             | Value::KFormat(_)
             | Value::Meaning(..)
             | Value::Flags { .. }

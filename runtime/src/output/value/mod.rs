@@ -74,6 +74,10 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value<'_>, names: &mut Names) {
             None => number::unsigned(out, inode),
         },
         Value::Flow(flow) => flow::write(out, flow),
+        Value::Rule(rule) => match names.network.rule(&rule) {
+            Ok(text) => out.extend_from_slice(text),
+            Err(why) => write_display(out, format_args!("({why})")),
+        },
         Value::KFormat(message) => kformat::write(out, message),
         Value::Meaning(stack, rows) => meaning::write(out, stack, rows, names),
         Value::Flags {

@@ -1,0 +1,166 @@
+//! The texts of rules of packet filters, as they are when they are printed.
+//!
+//! In: what a program knows of a rule: namespace, handles or numbers, the generation of the rule set. Out: the rule's text. The tools are
+//! asked once per namespace, and again when a rule is unknown and the generation is another one: never for each event. A handle is
+//! given to one rule only, so a text that is known stays right. Who asks waits a moment for the answer, and then goes without.
+
+mod ask;
+mod nft;
+mod save;
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::namespaces::Namespaces;
+use crate::decode::Rule;
+use ask::{Answer, Key, Kind};
+
+/// Who asks waits so long for the tools.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// The tools are not asked more often.
+const PAUSE: Duration = Duration::from_millis(100);
+/// More texts of rules that have gone are not remembered per rule set.
+const MAX_GONE: usize = 100_000;
+/// More rule sets are not remembered.
+const MAX_SETS: usize = 1024;
+
+/// A rule set: the inode number of its namespace (0: ours), and what keeps it.
+type Source = (u64, Kind);
+
+/// Knows rules.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    sets: HashMap<Source, Set>,
+}
+
+/// What is known of a rule set.
+#[derive(Debug)]
+struct Set {
+    texts: HashMap<Key, String>,
+    /// Why the last attempt brought none.
+    failure: Option<String>,
+    /// The generation of the rule that made us ask.
+    generation: u32,
+    asked: Instant,
+    /// The answer is still to come.
+    pending: Option<Receiver<Answer>>,
+    /// The tools took too long before: nobody waits for them again.
+    slow: bool,
+}
+
+impl Rules {
+    /// The text of a rule, or why it cannot be shown.
+    pub(super) fn text(
+        &mut self,
+        namespaces: &mut Namespaces,
+        rule: &Rule<'_>,
+    ) -> Result<&[u8], String> {
+        let kind = match rule.family {
+            0 => Kind::Nft,
+            2 => Kind::Ipv4,
+            10 => Kind::Ipv6,
+            family => return Err(format!("no rules of address family {family}")),
+        };
+        let inode = u64::from(rule.netns);
+        let ours = inode == 0 || inode == namespaces.own();
+        let source = (if ours { 0 } else { inode }, kind);
+        let key = (rule.table, rule.chain.to_vec(), rule.rule);
+        if self.sets.len() >= MAX_SETS && !self.sets.contains_key(&source) {
+            self.sets.clear();
+        }
+        let known = self.sets.get_mut(&source).map(|set| {
+            set.poll(Duration::ZERO);
+            set.suffices(kind, &key, rule.generation)
+        });
+        if known != Some(true) {
+            let netns = match ours {
+                true => None,
+                false => Some(namespaces.open(inode).ok_or("its namespace is gone")?),
+            };
+            let set = self.sets.entry(source).or_insert_with(Set::new);
+            set.ask(kind, netns, rule.generation);
+        }
+        let set = self.sets.get(&source).ok_or("it is unknown")?;
+        match set.texts.get(&key) {
+            Some(text) => Ok(text.as_bytes()),
+            None => Err(set.why()),
+        }
+    }
+}
+
+impl Set {
+    fn new() -> Set {
+        Set {
+            texts: HashMap::new(),
+            failure: None,
+            generation: 0,
+            asked: Instant::now(),
+            pending: None,
+            slow: false,
+        }
+    }
+
+    /// Whether asking now would bring nothing new.
+    fn suffices(&self, kind: Kind, key: &Key, generation: u32) -> bool {
+        // A handle means one rule for ever, a number does not.
+        let lasts = kind == Kind::Nft;
+        let known = self.texts.contains_key(key);
+        (known && lasts) || (self.generation == generation && self.pending.is_none())
+    }
+
+    /// Asks the tools, unless they are being asked, and waits for the answer if that is likely to help.
+    fn ask(&mut self, kind: Kind, netns: Option<std::fs::File>, generation: u32) {
+        if self.pending.is_none() {
+            // `asked` of a new set is now, but it has no generation yet.
+            let since = self.asked.elapsed();
+            if self.generation != 0 && since < PAUSE {
+                std::thread::sleep(PAUSE.saturating_sub(since));
+            }
+            self.generation = generation;
+            self.asked = Instant::now();
+            self.pending = Some(ask::start(kind, netns));
+        }
+        let patience = match self.slow {
+            true => Duration::ZERO,
+            false => PATIENCE,
+        };
+        self.poll(patience);
+    }
+
+    /// Takes the answer if it comes in time.
+    fn poll(&mut self, patience: Duration) {
+        let Some(pending) = &self.pending else { return };
+        match pending.recv_timeout(patience) {
+            Ok(Ok(texts)) => {
+                self.learn(texts);
+                self.failure = None;
+            }
+            Ok(Err(why)) => self.failure = Some(why),
+            Err(RecvTimeoutError::Timeout) => {
+                self.slow |= !patience.is_zero();
+                return;
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                self.failure = Some("asking for it failed".to_owned());
+            }
+        }
+        self.pending = None;
+    }
+
+    /// Rules that have gone keep their texts, for events that are still to be printed.
+    fn learn(&mut self, texts: HashMap<Key, String>) {
+        if self.texts.len() > texts.len() + MAX_GONE {
+            self.texts.clear();
+        }
+        self.texts.extend(texts);
+    }
+
+    fn why(&self) -> String {
+        match (&self.failure, &self.pending) {
+            (Some(why), _) => format!("no text: {why}"),
+            (None, Some(_)) => "no text: the rules are still being read".to_owned(),
+            (None, None) => "no text: the rule is gone".to_owned(),
+        }
+    }
+}
