@@ -664,7 +664,8 @@ pub enum Layout {
     /// [`RULE_SIZE`] bytes: a rule of a packet filter, printed as its text. `u32` 0 for nf_tables, the address family (2, 10) for
     /// iptables-legacy; `u32` inode number of the network namespace; `u32` generation of the rule set, which changes whenever the rule
     /// set does; `u32` 0; `u64` handle of the table, or the first 8 bytes of its name; `u64` handle of the rule, or its number in its
-    /// chain from 1; [`RULE_CHAIN`] bytes of the chain's name, empty for nf_tables.
+    /// chain from 1; [`RULE_CHAIN`] bytes of the chain's name, empty for nf_tables. A chain of iptables-legacy that belongs to a hook has
+    /// no name either: the rule's upper half is its hook point, from 1.
     Rule,
     /// A message of the kernel: [`KFORMAT_TEXT`] bytes of format string, [`KFORMAT_ARGS`] arguments of 8 bytes, and of each
     /// [`KFORMAT_STRING`] bytes of the string that it points to, empty if it points to none.

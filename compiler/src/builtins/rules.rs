@@ -14,7 +14,7 @@ pub(super) static ROWS: &[Builtin] = &[Builtin {
     name: "rule_text",
     form: Form::Function,
     signature: "rule_t rule_text(uint32 family, uint32 netns, uint32 generation, uint64 table, char *chain, uint64 rule)",
-    doc: "A rule of a packet filter that prints as its text. nf_tables: family 0, handles of table and rule, chain 0. iptables-legacy: address family, name of the table as a number, chain, number of the rule in it. The tools are asked again when the generation has changed.",
+    doc: "A rule of a packet filter that prints as its text. nf_tables: family 0, handles of table and rule, chain 0. iptables-legacy: address family, name of the table as a number, chain, number of the rule in it (for a chain of a hook: chain 0, 1 + hook point in the number's upper half). The tools are asked again when the generation has changed.",
     check: check_rule_text,
     lower: Lowering::Into(lower_rule_text),
 }];

@@ -5,18 +5,21 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::nft;
 use super::save::Saved;
+use super::{netlink, nft};
 
 /// More output of a tool is not read.
 const MAX_OUTPUT: u64 = 64 << 20;
+
+/// Chains that belong to hook points, by number.
+const HOOKS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
 /// What keeps the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,14 +70,19 @@ fn ask(kind: Kind) -> Answer {
 
 fn ask_nft() -> Answer {
     // Counters would be those of the moment of asking.
-    let output = run("nft", &["--stateless", "--handle", "list", "ruleset"])?;
+    let (output, warnings) = match run("nft", &["--stateless", "--handle", "list", "ruleset"]) {
+        Ok(output) => output,
+        Err(why) => return without_nft(&why),
+    };
     let rules = nft::rules(&output);
     let mut texts: HashMap<Key, String> = HashMap::new();
-    let of_iptables = nft::of_iptables(&output);
+    // Older versions warn among the tables.
+    let mut of_iptables = nft::of_iptables(&warnings);
+    of_iptables.extend(nft::of_iptables(&output));
     let mut saved = HashMap::new();
     for (family, tool) in [("ip", "iptables-nft-save"), ("ip6", "ip6tables-nft-save")] {
         if of_iptables.iter().any(|(f, _)| f == family)
-            && let Ok(output) = run(tool, &[])
+            && let Ok((output, _)) = run(tool, &[])
         {
             saved.insert(family, Saved::of(&output));
         }
@@ -96,6 +104,18 @@ fn ask_nft() -> Answer {
     Ok(texts)
 }
 
+/// What the kernel tells by itself: whether the rule is there, and its comment.
+fn without_nft(why: &str) -> Answer {
+    let text = |rule: netlink::Rule| {
+        let text = match rule.comment {
+            Some(comment) => format!("comment \"{comment}\" ({why})"),
+            None => format!("(no text: {why})"),
+        };
+        ((rule.table, Vec::new(), rule.handle), text)
+    };
+    Ok(netlink::rules()?.into_iter().map(text).collect())
+}
+
 fn legacy(tools: &[&str]) -> Answer {
     let mut output = Err("there is no iptables-save".to_owned());
     for tool in tools {
@@ -104,12 +124,20 @@ fn legacy(tools: &[&str]) -> Answer {
             break;
         }
     }
-    let saved = Saved::of(&output?);
+    let (output, _) = output?;
+    let saved = Saved::of(&output);
     let text = |(table, chain, number, text): (&str, &str, u64, String)| {
-        (
-            (table_number(table), chain.as_bytes().to_vec(), number),
-            text,
-        )
+        // The kernel knows only the names of users' chains.
+        let hook = HOOKS.iter().position(|hook| *hook == chain);
+        let key = match hook {
+            Some(hook) => (
+                table_number(table),
+                Vec::new(),
+                number + ((hook as u64 + 1) << 32),
+            ),
+            None => (table_number(table), chain.as_bytes().to_vec(), number),
+        };
+        (key, text)
     };
     Ok(saved.numbered().map(text).collect())
 }
@@ -123,31 +151,41 @@ pub(super) fn table_number(name: &str) -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// The output of a tool.
-fn run(tool: &str, args: &[&str]) -> Result<String, String> {
+/// What a tool prints to standard output and to standard error.
+fn run(tool: &str, args: &[&str]) -> Result<(String, String), String> {
     // These folders are not in everyone's path.
     for folder in ["", "/usr/sbin/", "/sbin/"] {
         let started = Command::new(format!("{folder}{tool}"))
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn();
         let mut child = match started {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             Err(e) => return Err(format!("`{tool}` cannot be started: {e}")),
             Ok(child) => child,
         };
-        let mut output = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            // What was read before a failure is not used: the status tells.
-            let _ = stdout.take(MAX_OUTPUT).read_to_end(&mut output);
-        }
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        // A tool that prints much to either would wait for a reader.
+        let (output, messages) = thread::scope(|scope| {
+            let messages = scope.spawn(move || read(stderr));
+            (read(stdout), messages.join().unwrap_or_default())
+        });
         return match child.wait() {
-            Ok(status) if status.success() => Ok(String::from_utf8_lossy(&output).into_owned()),
+            Ok(status) if status.success() => Ok((output, messages)),
             Ok(status) => Err(format!("`{tool}` failed: {status}")),
             Err(e) => Err(format!("`{tool}` failed: {e}")),
         };
     }
     Err(format!("there is no `{tool}`"))
+}
+
+/// All text up to a bound. What was read before a failure counts: the tool's status tells whether it is complete.
+fn read(pipe: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        let _ = pipe.take(MAX_OUTPUT).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }

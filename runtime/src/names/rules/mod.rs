@@ -5,6 +5,7 @@
 //! given to one rule only, so a text that is known stays right. Who asks waits a moment for the answer, and then goes without.
 
 mod ask;
+mod netlink;
 mod nft;
 mod save;
 

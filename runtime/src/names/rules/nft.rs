@@ -104,7 +104,9 @@ impl Table {
 /// One line of a chain: a whole rule's text when the line ends one.
 fn rule_line(open: &mut Vec<String>, text: &str, ends: bool) -> Option<String> {
     if ends {
-        return Some(match open.pop() {
+        // A rule inside braces does not end the one that has the braces.
+        let begun = open.pop_if(|start| text == "}" || !start.ends_with('…'));
+        return Some(match begun {
             Some(start) => format!("{start} {text}"),
             None => text.to_owned(),
         });
