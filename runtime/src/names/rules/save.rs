@@ -4,16 +4,10 @@
 
 use std::collections::HashMap;
 
-/// The rules of each chain of each table, as `-A CHAIN …`, and the policies of chains.
+/// The rules of each chain of each table, as `-A CHAIN …`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Saved {
-    chains: HashMap<(String, String), Chain>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Chain {
-    policy: String,
-    rules: Vec<String>,
+    chains: HashMap<(String, String), Vec<String>>,
 }
 
 impl Saved {
@@ -24,40 +18,27 @@ impl Saved {
         for line in output.lines() {
             if let Some(name) = line.strip_prefix('*') {
                 table = name.to_owned();
-            } else if let Some(rest) = line.strip_prefix(':') {
-                let mut words = rest.split(' ');
-                let (Some(chain), Some(policy)) = (words.next(), words.next()) else {
-                    continue;
-                };
-                saved.chain(&table, chain).policy = policy.to_owned();
             } else if let Some(chain) = line.strip_prefix("-A ").and_then(|r| r.split(' ').next()) {
-                saved.chain(&table, chain).rules.push(line.to_owned());
+                let key = (table.clone(), chain.to_owned());
+                saved.chains.entry(key).or_default().push(line.to_owned());
             }
         }
         saved
     }
 
-    fn chain(&mut self, table: &str, chain: &str) -> &mut Chain {
-        let key = (table.to_owned(), chain.to_owned());
-        self.chains.entry(key).or_default()
-    }
-
     /// A rule by its number from 0, if the chain has as many rules as expected.
     pub(super) fn rule(&self, table: &str, chain: &str, index: usize, of: usize) -> Option<&str> {
-        let chain = self.chains.get(&(table.to_owned(), chain.to_owned()))?;
-        let same = chain.rules.len() == of;
-        chain.rules.get(index).filter(|_| same).map(String::as_str)
+        let rules = self.chains.get(&(table.to_owned(), chain.to_owned()))?;
+        let same = rules.len() == of;
+        rules.get(index).filter(|_| same).map(String::as_str)
     }
 
-    /// All rules with table, chain and number from 1. Behind the last of a chain with a policy stands that policy.
+    /// All rules with table, chain and number from 1.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (&str, &str, u64, String)> {
-        self.chains.iter().flat_map(|((table, name), chain)| {
-            let policy = Some(format!("-P {name} {}", chain.policy))
-                .filter(|_| !matches!(chain.policy.as_str(), "" | "-"));
-            let rules = chain.rules.iter().cloned().chain(policy);
+        self.chains.iter().flat_map(|((table, name), rules)| {
             (1..)
                 .zip(rules)
-                .map(move |(n, rule)| (table.as_str(), name.as_str(), n, rule))
+                .map(move |(n, rule)| (table.as_str(), name.as_str(), n, rule.clone()))
         })
     }
 }
@@ -98,7 +79,7 @@ COMMIT
     }
 
     #[test]
-    fn policies_stand_behind_the_rules() {
+    fn rules_are_numbered_from_1() {
         let saved = Saved::of(OUTPUT);
         let mut all: Vec<_> = saved
             .numbered()
@@ -110,10 +91,8 @@ COMMIT
             [
                 "filter INPUT 1: -A INPUT -i lo -j ACCEPT",
                 "filter INPUT 2: -A INPUT -p icmp -m comment --comment \"a b\" -j SVC",
-                "filter INPUT 3: -P INPUT DROP",
                 "filter SVC 1: -A SVC -j DROP",
                 "nat POSTROUTING 1: -A POSTROUTING -o wan -j MASQUERADE",
-                "nat POSTROUTING 2: -P POSTROUTING ACCEPT",
             ]
         );
     }
