@@ -1,8 +1,8 @@
-//! Names of network devices and namespaces, as they are when they are printed.
+//! Names of network devices and namespaces and texts of rules, as they are when they are printed.
 //!
-//! In: numbers that programs send: inode numbers of namespaces, indexes of devices, handles of rules. Out: names, texts of rules. What appears or is renamed while a
-//! script runs is followed; what has gone keeps its name for the events that are still to be printed. Nothing is held open: a
-//! descriptor of a namespace, or a socket in it, would keep it alive after its end.
+//! In: numbers that programs send: inode numbers of namespaces, indexes of devices, handles of rules. Out: names, texts of rules. What
+//! appears or is renamed while a script runs is followed; what has gone keeps its name for the events that are still to be printed.
+//! Nothing is held open: a descriptor of a namespace, or a socket in it, would keep it alive after its end.
 
 pub mod devices;
 pub mod namespaces;
@@ -60,6 +60,11 @@ impl Network {
             return Some(b"-");
         }
         self.devices.name(&mut self.namespaces, netns.into(), index)
+    }
+
+    /// Texts of rules will be asked for.
+    pub fn expect_rules(&mut self) {
+        self.rules.prepare();
     }
 
     /// The text of a rule of a packet filter, as its tool prints it.

@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-use nettrace_compiler::artifact::Plan;
+use nettrace_compiler::artifact::{Layout, Plan};
 use nettrace_grammar::Diagnostic;
 
 use self::clock::WallClock;
@@ -76,10 +76,15 @@ impl Labels {
 impl Names {
     /// Names for the values of one plan.
     pub fn new(plan: &Plan) -> Names {
-        Names {
+        let mut names = Names {
             labels: Rc::new(Labels::new(plan)),
             ..Names::default()
+        };
+        let mut fields = plan.events.iter().flat_map(|event| &event.fields);
+        if fields.any(|field| field.layout == Layout::Rule) {
+            names.network.expect_rules();
         }
+        names
     }
 
     /// From now on the values are those of another script.

@@ -10,6 +10,7 @@ mod nft;
 mod save;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,15 @@ struct Set {
 }
 
 impl Rules {
+    /// Asks for the rules of nf_tables in our own namespace ahead of the first event: those that go meanwhile are known then.
+    pub(super) fn prepare(&mut self) {
+        // Asking for its rules would load it.
+        if Path::new("/sys/module/nf_tables").exists() {
+            let set = self.sets.entry((0, Kind::Nft)).or_insert_with(Set::new);
+            set.pending = Some(ask::start(Kind::Nft, None));
+        }
+    }
+
     /// The text of a rule, or why it cannot be shown.
     pub(super) fn text(
         &mut self,
