@@ -43,6 +43,12 @@ pub(super) static ROWS: &[Builtin] = &[
         check_function_exists,
     ),
     row(
+        "symbol_exists",
+        "bool symbol_exists(string name)",
+        "Whether the kernel's list of symbols has a name, of a variable too: some kernels list functions only.",
+        check_symbol_exists,
+    ),
+    row(
         "enum_exists",
         "bool enum_exists(NAME)",
         "Whether an enumeration of the kernel has this constant.",
@@ -201,6 +207,12 @@ fn check_function_exists(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Exp
         _ => c.literal_text(arg, "the name of a function")?,
     };
     truth(site, !c.kernel.functions(&name, None).is_empty())
+}
+
+fn check_symbol_exists(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let name = c.literal_text(site.args.first()?, "the name of a symbol")?;
+    truth(site, !c.kernel.symbol(&name).is_empty())
 }
 
 fn check_enum_exists(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
