@@ -90,6 +90,10 @@ impl Lister<'_> {
             };
             let done: Vec<Selector> = earlier.iter().filter_map(|p| p.select(kind)).collect();
             match kind.context {
+                _ if kind.is_hook() => {
+                    self.check_kprobes(kind, pattern);
+                    self.takers(kind, &selector, &done)?;
+                }
                 ContextKind::None => self.timers(kind, &selector, &done)?,
                 ContextKind::Entry | ContextKind::Return => {
                     self.check_kprobes(kind, pattern);
@@ -176,7 +180,7 @@ impl Lister<'_> {
         result
     }
 
-    /// The traceable functions that take a packet.
+    /// The traceable functions that take a packet, or that are netfilter hooks.
     fn takers(
         &mut self,
         kind: &'static ProbeKind,
@@ -184,9 +188,12 @@ impl Lister<'_> {
         done: &[Selector],
     ) -> io::Result<()> {
         let modules = selector.group.as_deref().unwrap_or("*");
-        let takers = self
-            .kernel
-            .functions_taking(PACKET, &selector.name, modules);
+        let takers = match kind.context {
+            ContextKind::Packet => self
+                .kernel
+                .functions_taking(PACKET, &selector.name, modules),
+            _ => self.kernel.hook_functions(&selector.name, modules),
+        };
         let mut traceable = HashSet::new();
         self.kernel.each_function(&mut |name, _| {
             traceable.insert(name.to_string());

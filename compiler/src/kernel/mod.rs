@@ -11,9 +11,11 @@ pub mod machine;
 pub mod similar;
 pub mod tracepoint;
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::pcap::{BuiltIn, Names};
+use crate::probes::{HOOK_PACKET, HOOK_STATE, PACKET};
 use machine::{Machine, NoMachine};
 use nettrace_grammar::{Diagnostic, codes};
 
@@ -269,6 +271,20 @@ pub trait Kernel {
     /// two patterns, by name. Those that BTF describes; whether they can be traced is not asked.
     fn functions_taking(&self, _record: &str, _pattern: &str, _module: &str) -> Vec<Taker> {
         Vec::new()
+    }
+
+    /// Functions with the prototype of a netfilter hook, `f(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)`, whose
+    /// name and module match two patterns, by name. Whether they are registered, or can be traced, is not asked.
+    fn hook_functions(&self, pattern: &str, module: &str) -> Vec<Taker> {
+        let packets: HashSet<KernelTypeId> = self
+            .functions_taking(PACKET, pattern, module)
+            .into_iter()
+            .filter(|taker| taker.register == HOOK_PACKET)
+            .map(|taker| taker.id)
+            .collect();
+        let mut found = self.functions_taking(HOOK_STATE, pattern, module);
+        found.retain(|taker| taker.register == HOOK_PACKET + 1 && packets.contains(&taker.id));
+        found
     }
 
     /// Functions that run below a function, found by watching a live call of it: waits for one.

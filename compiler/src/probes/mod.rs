@@ -9,6 +9,9 @@ pub const PACKET: &str = "sk_buff";
 /// The kernel's struct that describes where a netfilter hook is called.
 pub const HOOK_STATE: &str = "nf_hook_state";
 
+/// The register in which a netfilter hook gets the packet; the state is in the next one.
+pub const HOOK_PACKET: u8 = 1;
+
 /// What a program of this kind gets as its context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContextKind {
@@ -45,6 +48,13 @@ pub struct ProbeKind {
     pub context: ContextKind,
     /// Prefix of the ELF section: `kprobe/`.
     pub section: &'static str,
+}
+
+impl ProbeKind {
+    /// Whether its targets are netfilter hooks.
+    pub fn is_hook(&self) -> bool {
+        matches!(self.name, "hook" | "hookret")
+    }
 }
 
 /// All kinds.

@@ -215,7 +215,7 @@ fn attach_point(
         "tracepoint" => tracepoint::resolve(r, kind, point, rest),
         "rawtracepoint" => tracepoint::resolve_raw(r, kind, point, rest),
         "skb" => packet::resolve(r, kind, point, rest),
-        "hook" | "hookret" => hook::resolve(r, kind, point, rest),
+        _ if kind.is_hook() => hook::resolve(r, kind, point, rest),
         _ => {
             let runs_as = match uses.entry() {
                 true => probes::with_arguments(kind),

@@ -4,20 +4,13 @@
 //! Which of them are registered is another question, and changes; helpers that hooks call have the same prototype. As with `skb`
 //! probes, what cannot be traced is left out by the runtime, which says why.
 
-use std::collections::HashSet;
-
 use nettrace_grammar::{Diagnostic, ast, codes};
 
 use super::{Found, Part, Resolver, Source, function, syntax};
 use crate::artifact::{Attach, Target};
 use crate::kernel::Taker;
 use crate::kernel::glob::is_pattern;
-use crate::probes::{ContextKind, HOOK_STATE, PACKET, ProbeKind};
-
-/// The register of the packet.
-const PACKET_AT: u8 = 1;
-/// The register of the state.
-const STATE_AT: u8 = 2;
+use crate::probes::{ContextKind, HOOK_PACKET, ProbeKind};
 
 pub(super) fn resolve(
     r: &mut Resolver<'_>,
@@ -41,7 +34,7 @@ pub(super) fn resolve(
         return function::not_loaded(r, module);
     }
     let modules = module.map_or("*", |m| m.text.as_str());
-    let found = hooks(r, &name.text, modules);
+    let found = r.kernel.hook_functions(&name.text, modules);
     if found.is_empty() {
         let message = format!("no netfilter hook function matches `{}`", point.text);
         let diag = Diagnostic::error(codes::NO_SUCH_TARGET, name.span, message)
@@ -50,20 +43,6 @@ pub(super) fn resolve(
     }
     let target = |taker| target(kind, point, module.is_some(), taker);
     found.into_iter().map(target).collect()
-}
-
-/// Functions that take both the packet and the state where a hook does.
-fn hooks(r: &Resolver<'_>, pattern: &str, modules: &str) -> Vec<Taker> {
-    let packets: HashSet<_> = r
-        .kernel
-        .functions_taking(PACKET, pattern, modules)
-        .into_iter()
-        .filter(|taker| taker.register == PACKET_AT)
-        .map(|taker| taker.id)
-        .collect();
-    let mut found = r.kernel.functions_taking(HOOK_STATE, pattern, modules);
-    found.retain(|taker| taker.register == STATE_AT && packets.contains(&taker.id));
-    found
 }
 
 fn target(
@@ -91,7 +70,7 @@ fn target(
             attach,
             probe,
             cookie: 0,
-            packet: Some(PACKET_AT),
+            packet: Some(HOOK_PACKET),
             span: (point.span.lo, point.span.hi),
         },
         // Modules have types of their own for the same arguments: as numbers they are the same, so that one program serves all.

@@ -70,6 +70,27 @@ skb:nf_conntrack:nf_conntrack_in
 }
 
 #[test]
+fn functions_with_the_prototype_of_a_hook() {
+    assert_eq!(
+        shown("hook:nf_conntrack:*", false),
+        "\
+hook:nf_conntrack:ipv4_conntrack_in
+hook:nf_conntrack:ipv4_conntrack_local
+hook:nf_conntrack:nf_confirm
+"
+    );
+    assert_eq!(
+        shown("hookret:nf_confirm", true),
+        "\
+hookret:nf_confirm
+    unsigned int retval
+"
+    );
+    // It takes a packet and a state, but in other places.
+    assert!(shown("hook:nf_conntrack_in", false).contains("no probe matches"));
+}
+
+#[test]
 fn all_kinds_at_once() {
     assert_eq!(
         shown("*:nf_ct_delete", false),

@@ -372,6 +372,32 @@ fn packets_of_all_functions() {
 }
 
 #[test]
+fn hooks_of_netfilter() {
+    assert_eq!(
+        headers("hook:nf_conntrack:* { @[func] = arg2; }"),
+        [
+            "p0 hook:nf_conntrack:ipv4_conntrack_in, hook:nf_conntrack:ipv4_conntrack_local, hook:nf_conntrack:nf_confirm"
+        ]
+    );
+    assert_eq!(
+        headers("hookret:nf_confirm { @[func] = retval; }"),
+        ["p0 hookret:nf_confirm"]
+    );
+    assert_eq!(
+        messages("hook:nf_conntrack_in { }"),
+        ["error[NT3003]: no netfilter hook function matches `hook:nf_conntrack_in`"]
+    );
+    assert_eq!(
+        messages("hook:nosuch:* { }"),
+        ["error[NT3008]: the module `nosuch` is not loaded"]
+    );
+    assert_eq!(
+        messages("hook { }"),
+        ["error[NT3001]: `hook` is not a `hook` probe"]
+    );
+}
+
+#[test]
 fn what_skb_probes_do_not_have() {
     assert_eq!(
         messages("skb:ip_rcv { print(args.dev); }"),
