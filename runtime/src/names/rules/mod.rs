@@ -175,3 +175,114 @@ impl Set {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    fn key(handle: u64) -> Key {
+        (4, Vec::new(), handle)
+    }
+
+    /// A rule set whose tools are being asked, because of a rule of generation 7, and their answer.
+    fn asked() -> (Set, Sender<Answer>) {
+        let (answer, pending) = channel();
+        let set = Set {
+            generation: 7,
+            pending: Some(pending),
+            ..Set::new()
+        };
+        (set, answer)
+    }
+
+    fn answered(handles: &[u64]) -> Set {
+        let (mut set, answer) = asked();
+        let texts = handles.iter().map(|h| (key(*h), format!("rule {h}")));
+        answer.send(Ok(texts.collect())).expect("somebody waits");
+        set.poll(Duration::ZERO);
+        set
+    }
+
+    #[test]
+    fn tools_are_asked_once_per_generation() {
+        let set = answered(&[5]);
+        assert!(set.suffices(Kind::Nft, &key(5), 7));
+        assert!(
+            set.suffices(Kind::Nft, &key(6), 7),
+            "it would be unknown again"
+        );
+        assert!(
+            !set.suffices(Kind::Nft, &key(6), 8),
+            "it may have come since"
+        );
+        assert!(
+            set.suffices(Kind::Nft, &key(5), 8),
+            "a handle means one rule for ever"
+        );
+        assert!(
+            !set.suffices(Kind::Ipv4, &key(5), 8),
+            "a number means another rule by now"
+        );
+    }
+
+    #[test]
+    fn rules_that_have_gone_keep_their_texts() {
+        let mut set = answered(&[5]);
+        set.learn(HashMap::from([(key(6), "rule 6".to_owned())]));
+        assert_eq!(set.texts.len(), 2);
+        set.learn(
+            (0..=MAX_GONE as u64 + 10)
+                .map(|n| (key(n), String::new()))
+                .collect(),
+        );
+        set.learn(HashMap::from([(key(6), "rule 6".to_owned())]));
+        assert_eq!(set.texts.len(), 1, "memory is bounded");
+    }
+
+    #[test]
+    fn slow_tools_are_waited_for_once() {
+        let (mut set, answer) = asked();
+        set.poll(Duration::from_millis(1));
+        assert!(set.slow);
+        assert_eq!(set.why(), "no text: the rules are still being read");
+        // A second rule does not ask again, and does not wait.
+        let before = Instant::now();
+        set.ask(Kind::Nft, None, 8);
+        assert!(before.elapsed() < PATIENCE / 2);
+        assert_eq!(set.generation, 7);
+        answer
+            .send(Ok(HashMap::from([(key(5), "rule 5".to_owned())])))
+            .expect("somebody waits");
+        set.poll(Duration::ZERO);
+        assert!(set.suffices(Kind::Nft, &key(5), 7));
+        assert_eq!(set.why(), "no text: the rule is gone");
+    }
+
+    #[test]
+    fn why_there_is_no_text() {
+        let (mut set, answer) = asked();
+        answer
+            .send(Err("there is no `nft`".to_owned()))
+            .expect("somebody waits");
+        set.poll(Duration::ZERO);
+        assert_eq!(set.why(), "no text: there is no `nft`");
+        let (mut set, answer) = asked();
+        drop(answer);
+        set.poll(Duration::ZERO);
+        assert_eq!(set.why(), "no text: asking for it failed");
+        let rule = Rule {
+            family: 7,
+            netns: 0,
+            generation: 1,
+            table: 1,
+            chain: b"",
+            rule: 1,
+        };
+        let text = Rules::default()
+            .text(&mut Namespaces::default(), &rule)
+            .map(<[u8]>::to_vec);
+        assert_eq!(text, Err("no rules of address family 7".to_owned()));
+    }
+}
