@@ -22,6 +22,8 @@ use ask::{Answer, Key, Kind};
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// The tools are not asked more often.
 const PAUSE: Duration = Duration::from_millis(100);
+/// There while nf_tables is.
+const NF_TABLES: &str = "/sys/module/nf_tables";
 /// More texts of rules that have gone are not remembered per rule set.
 const MAX_GONE: usize = 100_000;
 /// More rule sets are not remembered.
@@ -43,7 +45,7 @@ struct Set {
     /// Why the last attempt brought none.
     failure: Option<String>,
     /// The generation of the rule that made us ask.
-    generation: u32,
+    generation: Option<u32>,
     asked: Instant,
     /// The answer is still to come.
     pending: Option<Receiver<Answer>>,
@@ -55,7 +57,7 @@ impl Rules {
     /// Asks for the rules of nf_tables in our own namespace ahead of the first event: those that go meanwhile are known then.
     pub(super) fn prepare(&mut self) {
         // Asking for its rules would load it.
-        if Path::new("/sys/module/nf_tables").exists() {
+        if Path::new(NF_TABLES).exists() {
             let set = self.sets.entry((0, Kind::Nft)).or_insert_with(Set::new);
             set.pending = Some(ask::start(Kind::Nft, None));
         }
@@ -80,16 +82,17 @@ impl Rules {
         if self.sets.len() >= MAX_SETS && !self.sets.contains_key(&source) {
             self.sets.clear();
         }
-        let known = self.sets.get_mut(&source).map(|set| {
+        // What is being asked already may be older than the rule.
+        for _ in 0..2 {
+            let set = self.sets.entry(source).or_insert_with(Set::new);
             set.poll(Duration::ZERO);
-            set.suffices(kind, &key, rule.generation)
-        });
-        if known != Some(true) {
+            if set.suffices(kind, &key, rule.generation) {
+                break;
+            }
             let netns = match ours {
                 true => None,
                 false => Some(namespaces.open(inode).ok_or("its namespace is gone")?),
             };
-            let set = self.sets.entry(source).or_insert_with(Set::new);
             set.ask(kind, netns, rule.generation);
         }
         let set = self.sets.get(&source).ok_or("it is unknown")?;
@@ -105,19 +108,20 @@ impl Set {
         Set {
             texts: HashMap::new(),
             failure: None,
-            generation: 0,
+            generation: None,
             asked: Instant::now(),
             pending: None,
             slow: false,
         }
     }
 
-    /// Whether asking now would bring nothing new.
+    /// Whether asking now would bring nothing new. What was read ahead of the first rule has no generation.
     fn suffices(&self, kind: Kind, key: &Key, generation: u32) -> bool {
         // A handle means one rule for ever, a number does not.
         let lasts = kind == Kind::Nft;
         let known = self.texts.contains_key(key);
-        (known && lasts) || (self.generation == generation && self.pending.is_none())
+        let same = self.generation == Some(generation) && self.pending.is_none();
+        (known && lasts) || same
     }
 
     /// Asks the tools, unless they are being asked, and waits for the answer if that is likely to help.
@@ -125,10 +129,10 @@ impl Set {
         if self.pending.is_none() {
             // `asked` of a new set is now, but it has no generation yet.
             let since = self.asked.elapsed();
-            if self.generation != 0 && since < PAUSE {
+            if self.generation.is_some() && since < PAUSE {
                 std::thread::sleep(PAUSE.saturating_sub(since));
             }
-            self.generation = generation;
+            self.generation = Some(generation);
             self.asked = Instant::now();
             self.pending = Some(ask::start(kind, netns));
         }
@@ -144,6 +148,7 @@ impl Set {
         let Some(pending) = &self.pending else { return };
         match pending.recv_timeout(patience) {
             Ok(Ok(texts)) => {
+                self.slow &= self.asked.elapsed() > PATIENCE;
                 self.learn(texts);
                 self.failure = None;
             }
@@ -190,7 +195,7 @@ mod tests {
     fn asked() -> (Set, Sender<Answer>) {
         let (answer, pending) = channel();
         let set = Set {
-            generation: 7,
+            generation: Some(7),
             pending: Some(pending),
             ..Set::new()
         };
@@ -251,7 +256,7 @@ mod tests {
         let before = Instant::now();
         set.ask(Kind::Nft, None, 8);
         assert!(before.elapsed() < PATIENCE / 2);
-        assert_eq!(set.generation, 7);
+        assert_eq!(set.generation, Some(7));
         answer
             .send(Ok(HashMap::from([(key(5), "rule 5".to_owned())])))
             .expect("somebody waits");
