@@ -206,6 +206,8 @@ pub enum ExprKind {
     Int(i64),
     /// A string constant, without NUL; shorter than the capacity of its type.
     Str(Vec<u8>),
+    /// Constant bytes, as many as its array type has.
+    Bytes(Vec<u8>),
     /// A variable.
     Var(VarId),
     /// The value under a key, zero when there is none. Plain maps only.

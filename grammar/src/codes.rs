@@ -83,6 +83,7 @@ codes! {
     UNREACHABLE      = 5007, "Code after a statement that leaves the probe";
     DISTINCT_POINTERS = 5008, "A comparison of pointers to different types";
     MISSING_PARAMETER = 5010, "A positional parameter that was not given";
+    NETWORK_ORDER    = 5011, "A number in network byte order used as if it were in the machine's";
     // Host.
     NO_PRIVILEGE     = 6001, "Missing privilege";
     NO_BTF           = 6002, "The kernel has no type information";

@@ -1,7 +1,8 @@
-//! `#ifdef BPFTRACE_HAVE_BTF`, the one condition of the C preprocessor that nettrace decides.
+//! `#ifdef BPFTRACE_HAVE_BTF` and `#ifdef` of a name that the script defines: the conditions of the C preprocessor that nettrace decides.
 //!
 //! In: preprocessor lines in order. Out: which lines belong to a side that is not compiled. Published scripts put their headers
-//! and definitions for kernels without BTF behind this name; nettrace always has BTF. Every other condition is reported by
+//! and definitions for kernels without BTF behind this name; nettrace always has BTF. Every other condition (a header might
+//! define the name) is reported by
 //! [`crate::directive`] and both its sides are read.
 
 use crate::codes;
@@ -29,6 +30,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Conditions {
     /// From the outermost; whether it is decided here.
     open: Vec<bool>,
+    /// Names that the script has defined so far.
+    defined: Vec<String>,
 }
 
 impl Conditions {
@@ -36,7 +39,12 @@ impl Conditions {
     pub(crate) fn read(&mut self, line: &str, span: Span, behind: &str) -> Verdict {
         let (name, argument) = directive::split(line);
         match name {
-            "ifdef" | "ifndef" if argument == HAVE_BTF => {
+            "define" => {
+                self.defined
+                    .push(crate::header::identifier(argument).to_string());
+                Verdict::Other
+            }
+            "ifdef" | "ifndef" if self.is_defined(argument) => {
                 self.open.push(true);
                 if name == "ifdef" {
                     Verdict::Go
@@ -60,11 +68,15 @@ impl Conditions {
                 Verdict::Wrong(Diagnostic::error(codes::UNEXPECTED_TOKEN, span, message))
             }
             "elif" => {
-                let message = format!("nettrace does not know `#elif` behind `{HAVE_BTF}`");
+                let message = "nettrace does not know `#elif` behind a condition that it decides";
                 Verdict::Wrong(Diagnostic::error(codes::NOT_YET, span, message))
             }
             _ => Verdict::Other,
         }
+    }
+
+    fn is_defined(&self, name: &str) -> bool {
+        name == HAVE_BTF || self.defined.iter().any(|defined| defined == name)
     }
 
     /// Passes over the side that starts behind the line, up to its `#endif` or, if that counts, its `#else`.

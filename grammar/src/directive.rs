@@ -2,7 +2,7 @@
 //!
 //! In: the text of a line from its `#` on. Out: a [`Directive`] and, for the lines that need a C preprocessor, which
 //! nettrace does not have, one error. `#include` is kept: kernel types come from BTF, and the compiler says what it makes
-//! of the header.
+//! of the header. `#define NAME value` is read by [`crate::define`].
 
 use crate::ast::{Directive, DirectiveKind};
 use crate::codes;
@@ -64,8 +64,7 @@ fn classify(
         },
         // Parts of an `#if` that has been reported.
         "else" | "elif" | "endif" => return (DirectiveKind::Error, None),
-        "define" | "undef" => not_yet(span, name)
-            .help("write the value where it is used; constants of the kernel's enums are known by name"),
+        "undef" => not_yet(span, name).help("give the second value another name"),
         "if" | "ifdef" | "ifndef" => not_yet(span, name)
             .help("remove the condition and keep one side of it; kernel types come from BTF and need no headers"),
         "" => Diagnostic::error(codes::BAD_TOKEN, span, "`#` starts nothing here")

@@ -16,12 +16,13 @@
 use crate::ast::Directive;
 use crate::codes;
 use crate::condition::{Conditions, Verdict};
+use crate::define::{Define, Line};
 use crate::diag::Diagnostic;
 use crate::not_yet::{self, Construct};
 use crate::source::Span;
 use crate::token::{LexError, Tok};
 use crate::type_ahead::{self, Before};
-use crate::{directive, header, lex_error, trivia};
+use crate::{define, directive, header, lex_error, trivia};
 use logos::Logos;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -84,6 +85,8 @@ struct Open {
 pub(crate) struct Findings {
     /// Preprocessor lines.
     pub(crate) directives: Vec<Directive>,
+    /// Their definitions.
+    pub(crate) defines: Vec<Define>,
     /// What is wrong with the text itself.
     pub(crate) diags: Vec<Diagnostic>,
     /// Spans of all tokens, in order.
@@ -232,6 +235,11 @@ impl<'s, 'e> Lexer<'s, 'e> {
             Verdict::Go => return,
             Verdict::Skip(len) => return self.at += len,
             Verdict::Wrong(diag) => return self.report(diag),
+        }
+        match define::read(line, span) {
+            Line::Value(define) => return self.findings.defines.push(define),
+            Line::Wrong(diag) => return self.report(diag),
+            Line::Other => {}
         }
         let (directive, problem) = directive::read(line, span, first, self.mode != Mode::Header);
         self.findings.directives.push(directive);

@@ -16,6 +16,7 @@ pub mod words;
 
 mod actions;
 mod condition;
+mod define;
 mod directive;
 mod escape;
 mod header;

@@ -1,8 +1,9 @@
 //! One script from text to tree: lexer, LALRPOP's tables and the wording of errors put together.
 
 use crate::actions::Context;
-use crate::ast::Script;
+use crate::ast::{Script, Stmt};
 use crate::codes;
+use crate::define;
 use crate::diag::Diagnostic;
 use crate::lexer::{Lexer, MAX_ERRORS};
 use crate::source::{FileId, SourceFile, SourceMap, Span};
@@ -41,6 +42,21 @@ pub fn parse_body(map: &SourceMap, file: FileId) -> Parsed {
     )
 }
 
+/// The statements of a text that stands at `base`; `None` after any mistake in it, which the caller reports.
+pub(crate) fn parse_value(text: &str, base: u32, errors: &Cell<usize>) -> Option<Vec<Stmt>> {
+    let before = errors.get();
+    let mut lexer = Lexer::of_body(text, base, errors);
+    let mut cx = Context::new(text, base, errors);
+    let parsed = tables::grammar::ScriptParser::new().parse(&mut cx, &mut lexer);
+    let right = parsed.is_ok() && errors.get() == before && cx.syntax.is_empty();
+    errors.set(before);
+    let mut probes = cx.script.probes;
+    match (right && probes.len() == 1, probes.pop()) {
+        (true, Some(probe)) => Some(probe.body.stmts),
+        _ => None,
+    }
+}
+
 fn read(file: &SourceFile, mut lexer: Lexer<'_, '_>, errors: &Cell<usize>) -> Parsed {
     let (text, base) = (file.text.as_str(), file.base);
     let mut cx = Context::new(text, base, errors);
@@ -55,6 +71,10 @@ fn read(file: &SourceFile, mut lexer: Lexer<'_, '_>, errors: &Cell<usize>) -> Pa
     } = cx;
     let mut findings = lexer.findings;
     script.directives = std::mem::take(&mut findings.directives);
+    let defines = std::mem::take(&mut findings.defines);
+    script
+        .macros
+        .extend(define::macros(defines, errors, &mut diags));
     diags.append(&mut findings.diags);
     let unread = !syntax.is_empty();
     diags.extend(syntax_error::diagnostics(syntax, &findings, text, base));

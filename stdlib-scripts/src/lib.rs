@@ -52,6 +52,9 @@ files! {
     "netfilter"
     "packet"
     "pcap"
+    "pointer"
+    "task"
+    "text"
     "track"
 }
 

@@ -60,6 +60,63 @@ pub(super) static ROWS: &[Builtin] = &[
         "Whether a value is such a struct or a pointer to one: macros use it to serve several types.",
         check_is_a,
     ),
+    row(
+        "is_array",
+        "bool is_array(value)",
+        "Whether a value is an array; text is none. These questions are answered from the type, nothing is evaluated.",
+        check_is_array,
+    ),
+    row(
+        "is_integer",
+        "bool is_integer(value)",
+        "Whether a value is a number.",
+        check_is_integer,
+    ),
+    row(
+        "is_unsigned_integer",
+        "bool is_unsigned_integer(value)",
+        "Whether a value is a number without sign.",
+        check_is_unsigned,
+    ),
+    row(
+        "is_ptr",
+        "bool is_ptr(value)",
+        "Whether a value is a pointer.",
+        check_is_ptr,
+    ),
+    row(
+        "is_str",
+        "bool is_str(value)",
+        "Whether a value is a string.",
+        check_is_str,
+    ),
+    row(
+        "is_literal",
+        "bool is_literal(value)",
+        "Whether a value is a constant.",
+        check_is_literal,
+    ),
+    row(
+        "static_assert",
+        "void static_assert(bool condition, string message)",
+        "An error of the script with this message if the condition, a constant, does not hold.",
+        check_static_assert,
+    ),
+    Builtin {
+        form: Form::Variable,
+        ..row(
+            "ncpus",
+            "int64 ncpus",
+            "How many CPUs the machine can have that the script is compiled on.",
+            check_ncpus,
+        )
+    },
+    row(
+        "default_str_length",
+        "int64 default_str_length()",
+        "The config option `max_strlen`.",
+        check_default_str_length,
+    ),
 ];
 
 const fn row(
@@ -243,4 +300,92 @@ fn check_is_a(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
         _ => false,
     };
     truth(site, is)
+}
+
+fn ask_type(
+    c: &mut Checker<'_>,
+    site: &CallSite<'_>,
+    is: impl FnOnce(&Type) -> bool,
+) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let value = c.expr(site.args.first()?)?;
+    truth(site, is(c.types.get(value.ty)))
+}
+
+fn check_is_array(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    ask_type(c, site, |ty| matches!(ty, Type::Array { .. }))
+}
+
+fn check_is_integer(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    ask_type(c, site, |ty| matches!(ty, Type::Int { .. }))
+}
+
+fn check_is_unsigned(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    ask_type(c, site, |ty| matches!(ty, Type::Int { signed: false, .. }))
+}
+
+fn check_is_ptr(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    ask_type(c, site, |ty| matches!(ty, Type::Pointer { .. }))
+}
+
+fn check_is_str(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    ask_type(c, site, |ty| matches!(ty, Type::Str { .. }))
+}
+
+fn check_is_literal(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let value = c.expr(site.args.first()?)?;
+    truth(
+        site,
+        matches!(value.kind, ExprKind::Int(_) | ExprKind::Str(_)),
+    )
+}
+
+/// Nothing is left of it: the value is a constant of type `void`.
+fn check_static_assert(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 2..=2)?;
+    let [condition, message] = site.args else {
+        return None;
+    };
+    let holds = c.literal_number(
+        condition,
+        "the condition of static_assert()",
+        i64::MIN..=i64::MAX,
+    )?;
+    let message = c.literal_text(message, "the message of static_assert()")?;
+    if holds == 0 {
+        c.report(Diagnostic::error(codes::CONSTANT_FAULT, site.span, message));
+        return None;
+    }
+    Some(Expr {
+        kind: ExprKind::Int(0),
+        ty: Types::VOID,
+        span: site.span,
+    })
+}
+
+fn check_default_str_length(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=0)?;
+    Some(Expr {
+        kind: ExprKind::Int(i64::from(c.limits.max_strlen)),
+        ty: Types::I64,
+        span: site.span,
+    })
+}
+
+fn check_ncpus(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=0)?;
+    let Some(cpus) = c.kernel.machine().cpus() else {
+        let message = "how many CPUs there are is not known here";
+        c.report(
+            Diagnostic::error(codes::NOT_CONSTANT, site.span, message)
+                .help("compile on the machine that the script is to run on"),
+        );
+        return None;
+    };
+    Some(Expr {
+        kind: ExprKind::Int(i64::from(cpus)),
+        ty: Types::I64,
+        span: site.span,
+    })
 }

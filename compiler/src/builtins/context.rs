@@ -61,6 +61,14 @@ pub(super) static ROWS: &[Builtin] = &[
         lower: Lowering::Value(lower_probe),
     },
     Builtin {
+        name: "probetype",
+        form: Form::Variable,
+        signature: "string probetype",
+        doc: "The kind of the probe: `kprobe`, `tracepoint`, ….",
+        check: check_probetype,
+        lower: Lowering::Never,
+    },
+    Builtin {
         name: "ctx",
         form: Form::Variable,
         signature: "void *ctx",
@@ -122,6 +130,12 @@ fn check_probe(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 0..=0)?;
     let ty = c.types.intern(Type::ProbeName);
     Some(site.call(ty, Vec::new(), Extra::None))
+}
+
+/// A constant.
+fn check_probetype(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=0)?;
+    Some(c.string(c.kind.name.as_bytes().to_vec(), site.span))
 }
 
 /// A pointer into the program's own context.

@@ -8,10 +8,10 @@ use nettrace_grammar::{Diagnostic, codes};
 use super::{Builtin, Form, Lowering};
 use crate::artifact::Action;
 use crate::check::{CallSite, Checker, maps};
-use crate::ir::Value;
+use crate::ir::{BinOp, Cond, Mem, Value};
 use crate::lower::Lower;
-use crate::typed::{Aggregate, Call, Expr, Extra};
-use crate::types::Types;
+use crate::typed::{Aggregate, Call, Expr, ExprKind, Extra};
+use crate::types::{Type, Types};
 
 pub(super) static ROWS: &[Builtin] = &[
     Builtin {
@@ -85,6 +85,22 @@ pub(super) static ROWS: &[Builtin] = &[
         doc: "Removes an entry; true if there was one.",
         check: check_delete,
         lower: Lowering::Value(lower_delete),
+    },
+    Builtin {
+        name: "has_key",
+        form: Form::Function,
+        signature: "bool has_key(@map, key)",
+        doc: "Whether there is an entry, also one whose value is 0.",
+        check: check_has_key,
+        lower: Lowering::Value(lower_has_key),
+    },
+    Builtin {
+        name: "len",
+        form: Form::Function,
+        signature: "int64 len(@map or stack or string or array)",
+        doc: "The entries of a map, counted one by one; the frames of a stack; the bytes of a string; the elements of an array.",
+        check: check_len,
+        lower: Lowering::Value(lower_len),
     },
     Builtin {
         name: "clear",
@@ -197,6 +213,47 @@ fn check_delete(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     Some(site.call(Types::BOOL, Vec::new(), Extra::Map(map, key.map(Box::new))))
 }
 
+/// `Extra::Map` with the key.
+fn check_has_key(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 2..=2)?;
+    let (map, key) = maps::entry(c, site)?;
+    Some(site.call(Types::BOOL, Vec::new(), Extra::Map(map, key.map(Box::new))))
+}
+
+/// `Extra::Map` without key; or a stack or string as an argument; or a constant.
+fn check_len(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let first = site.args.first()?;
+    if let Some(name) = maps::whole(first) {
+        let value_of_scalar = maps::scalar(c, name);
+        if !value_of_scalar {
+            let map = maps::keyed(c, name, first.span)?;
+            return Some(site.call(Types::I64, Vec::new(), Extra::Map(map, None)));
+        }
+    }
+    let value = c.value(first)?;
+    let length = match (&value.kind, c.types.get(value.ty)) {
+        (ExprKind::Str(text), _) => text.len() as u32,
+        (_, Type::Array { len, .. }) if *len > 0 => *len,
+        (_, Type::Str { .. } | Type::Stack { .. }) => {
+            return Some(site.call(Types::I64, vec![value], Extra::None));
+        }
+        _ => {
+            c.bad_argument(
+                first,
+                value.ty,
+                "len() takes a map with keys, a stack, a string or an array",
+            );
+            return None;
+        }
+    };
+    Some(Expr {
+        kind: ExprKind::Int(i64::from(length)),
+        ty: Types::I64,
+        span: site.span,
+    })
+}
+
 /// `Extra::Map` without key.
 fn check_clear(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 1..=1)?;
@@ -221,6 +278,35 @@ fn lower_delete(l: &mut Lower<'_>, call: &Call) -> Value {
         Extra::Map(map, key) => l.delete_entry(*map, key.as_deref()),
         _ => l.b.iconst(0),
     }
+}
+
+fn lower_has_key(l: &mut Lower<'_>, call: &Call) -> Value {
+    match &call.extra {
+        Extra::Map(map, key) => l.has_entry(*map, key.as_deref()),
+        _ => l.b.iconst(0),
+    }
+}
+
+fn lower_len(l: &mut Lower<'_>, call: &Call) -> Value {
+    match (&call.extra, call.args.first()) {
+        (Extra::Map(map, _), _) => l.entry_count(*map),
+        (_, Some(value)) => match *l.ty(value.ty) {
+            Type::Stack { user, .. } => frames(l, value, user),
+            _ => l.text_length(value),
+        },
+        _ => l.b.iconst(0),
+    }
+}
+
+/// The length of a stack as the helper has told it, in bytes, or an error number below 0; behind the process for a user stack.
+fn frames(l: &mut Lower<'_>, stack: &Expr, user: bool) -> Value {
+    let place = l.place_of(stack);
+    let bytes = l.load(place.at(if user { 8 } else { 0 }, 8), Mem::U64);
+    let failed = l.b.compare_imm(Cond::SLt, bytes, 0);
+    l.choose_value(failed, &mut |l, failed| match failed {
+        true => l.b.iconst(0),
+        false => l.b.binary_imm(BinOp::LShr, bytes, 3),
+    })
 }
 
 fn lower_clear(l: &mut Lower<'_>, call: &Call) {

@@ -1,5 +1,7 @@
 //! Strings, buffers, addresses and byte order.
 
+use std::net::IpAddr;
+
 use nettrace_grammar::{Diagnostic, ast, codes};
 
 use super::{Builtin, Form, Lowering};
@@ -33,6 +35,14 @@ pub(super) static ROWS: &[Builtin] = &[
         doc: "An IPv4 or IPv6 address in network byte order that prints as people write it.",
         check: check_ntop,
         lower: Lowering::Into(lower_ntop),
+    },
+    Builtin {
+        name: "pton",
+        form: Form::Function,
+        signature: "uint8[4] or uint8[16] pton(string address)",
+        doc: "The bytes of an IPv4 or IPv6 address, a constant, in network byte order: `ip6->saddr == pton(\"fe80::1\")`.",
+        check: check_pton,
+        lower: Lowering::Never,
     },
     Builtin {
         name: "bswap",
@@ -220,6 +230,35 @@ fn check_ntop(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     }
     let ty = c.types.intern(Type::Inet { v6 });
     Some(site.call(ty, vec![address], Extra::None))
+}
+
+/// A constant.
+fn check_pton(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 1..=1)?;
+    let arg = site.args.first()?;
+    let text = c.literal_text(arg, "the address of pton()")?;
+    let bytes = match text.parse() {
+        Ok(IpAddr::V4(address)) => address.octets().to_vec(),
+        Ok(IpAddr::V6(address)) => address.octets().to_vec(),
+        Err(_) => {
+            let message = format!("`{text}` is no IP address");
+            c.report(
+                Diagnostic::error(codes::BAD_ARGUMENT, arg.span, message).help(
+                    "write four numbers with dots, `10.0.0.1`, or an IPv6 address, `fe80::1`",
+                ),
+            );
+            return None;
+        }
+    };
+    let ty = c.types.intern(Type::Array {
+        elem: Types::U8,
+        len: bytes.len() as u32,
+    });
+    Some(Expr {
+        kind: ExprKind::Bytes(bytes),
+        ty,
+        span: site.span,
+    })
 }
 
 /// The address as `uint32` or as a place, and how many bytes it has: 4 or 16.

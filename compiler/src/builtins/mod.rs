@@ -25,6 +25,7 @@ mod rules;
 mod stack;
 mod symbols;
 mod task;
+mod text;
 mod time;
 
 pub(crate) use context::register_number;
@@ -88,6 +89,7 @@ pub static FAMILIES: &[(&str, &[Builtin])] = &[
     ("Stacks", stack::ROWS),
     ("Symbols", symbols::ROWS),
     ("Memory, strings and addresses", memory::ROWS),
+    ("Length and order", text::ROWS),
     ("Network", network::ROWS),
     ("Flows and meanings", flow::ROWS),
     ("Rules of packet filters", rules::ROWS),

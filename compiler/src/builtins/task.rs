@@ -60,6 +60,22 @@ pub(super) static ROWS: &[Builtin] = &[
         lower: Lowering::Value(lower_cpu),
     },
     Builtin {
+        name: "numaid",
+        form: Form::Variable,
+        signature: "uint32 numaid",
+        doc: "Number of the NUMA node the probe runs on.",
+        check: check_u32,
+        lower: Lowering::Value(lower_numaid),
+    },
+    Builtin {
+        name: "cgroup",
+        form: Form::Variable,
+        signature: "uint64 cgroup",
+        doc: "Id of the current task's cgroup (v2): the inode number of its directory.",
+        check: check_u64,
+        lower: Lowering::Value(lower_cgroup),
+    },
+    Builtin {
         name: "curtask",
         form: Form::Variable,
         signature: "struct task_struct *curtask",
@@ -80,6 +96,11 @@ pub(super) static ROWS: &[Builtin] = &[
 fn check_u32(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
     c.expect_args(site, 0..=0)?;
     Some(site.call(Types::U32, Vec::new(), Extra::None))
+}
+
+fn check_u64(c: &mut Checker<'_>, site: &CallSite<'_>) -> Option<Expr> {
+    c.expect_args(site, 0..=0)?;
+    Some(site.call(Types::U64, Vec::new(), Extra::None))
 }
 
 /// A string of 16 bytes.
@@ -145,4 +166,12 @@ fn lower_curtask(l: &mut Lower<'_>, _: &Call) -> Value {
 
 fn lower_rand(l: &mut Lower<'_>, _: &Call) -> Value {
     l.b.call(Helper::GetPrandomU32, &[])
+}
+
+fn lower_numaid(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.b.call(Helper::GetNumaNodeId, &[])
+}
+
+fn lower_cgroup(l: &mut Lower<'_>, _: &Call) -> Value {
+    l.b.call(Helper::GetCurrentCgroupId, &[])
 }

@@ -47,6 +47,7 @@ impl Checker<'_> {
             self.unknown_member(record.ty, field);
             return None;
         };
+        self.note_order(span, found.declared);
         Some(Expr {
             kind: ExprKind::Member {
                 base: Box::new(record),
@@ -162,7 +163,10 @@ impl Checker<'_> {
                 place.span = span;
                 Some(place)
             }
-            Type::Array { elem, len } => self.element(value, at, elem, len, span),
+            Type::Array { elem, len } => {
+                self.same_order(span, value.span);
+                self.element(value, at, elem, len, span)
+            }
             Type::Str { cap } => self.element(value, at, Types::I8, cap, span),
             Type::Tuple(_) | Type::NamedTuple(_) => match fold::constant(&at, self.types) {
                 Some(n) => self.tuple_element(value, n, span),

@@ -180,6 +180,7 @@ fn parameter(
 ) -> Option<Expr> {
     let id = p.params.get(position).map(|(_, ty)| *ty)?;
     let ty = c.kernel_ty(id);
+    c.note_order(span, id);
     if c.kind.context != ContextKind::Entry {
         let slot = slot_of(c, p, position);
         return Some(slot_value(c, slot, ty, span));

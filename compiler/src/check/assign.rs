@@ -239,7 +239,7 @@ impl Checker<'_> {
     }
 
     /// Reports a value that no map or event can hold.
-    pub(super) fn expect_size(&mut self, size: u32, span: Span) -> Option<()> {
+    pub(crate) fn expect_size(&mut self, size: u32, span: Span) -> Option<()> {
         if size <= MAX_VALUE {
             return Some(());
         }
@@ -304,6 +304,10 @@ fn changes_something(e: &Expr) -> bool {
         ExprKind::Map(_, key) | ExprKind::MapTotal(_, key) => {
             key.as_deref().is_some_and(changes_something)
         }
-        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Var(_) | ExprKind::Context(_) => false,
+        ExprKind::Int(_)
+        | ExprKind::Str(_)
+        | ExprKind::Bytes(_)
+        | ExprKind::Var(_)
+        | ExprKind::Context(_) => false,
     }
 }

@@ -43,6 +43,8 @@ impl Checker<'_> {
         if matches!(op, BinaryOp::And | BinaryOp::Or) {
             return self.logical(op, a, b, span);
         }
+        let a = self.as_number_beside(&a, &b).unwrap_or(a);
+        let b = self.as_number_beside(&b, &a).unwrap_or(b);
         let pointers = (self.pointee(a.ty).is_some(), self.pointee(b.ty).is_some());
         if pointers != (false, false) {
             return self.pointers(op, a, b, span);
@@ -55,6 +57,9 @@ impl Checker<'_> {
         }
         match op {
             BinaryOp::Eq | BinaryOp::Ne => self.compare_values(op, a, b, span),
+            _ if condition(op, true).is_some() && self.is_text(&a) && self.is_text(&b) => {
+                self.compare_order(op, a, b, span)
+            }
             _ => {
                 self.bad_operands(op, &a, &b, span);
                 None
@@ -127,6 +132,7 @@ impl Checker<'_> {
     }
 
     fn compare_ints(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Expr {
+        self.warn_compared(&a, &b, span);
         let (left, right) = (self.operand_shape(&a), self.operand_shape(&b));
         let free = (
             infer::is_free(&a, self.types),
@@ -342,6 +348,15 @@ impl Checker<'_> {
                 | Type::Mac
                 | Type::Flow
         );
+        // An address in a struct of its own: `ip6->saddr == pton("::1")`.
+        let constant = |x: &Expr, y: &Expr| {
+            matches!(x.kind, ExprKind::Bytes(_))
+                && matches!(self.types.get(y.ty), Type::Record(_))
+                && self.size_of(x.ty) == self.size_of(y.ty)
+        };
+        if constant(&a, &b) || constant(&b, &a) {
+            return Some(compare_memory(op, a, b, span));
+        }
         let (left, right) = (self.inferred(&a), self.inferred(&b));
         let joined = self.join(&left, &right).filter(|_| comparable);
         let Some(joined) = joined else {
@@ -366,11 +381,45 @@ impl Checker<'_> {
             true => (a, b),
             false => (self.convert(a, joined.ty), self.convert(b, joined.ty)),
         };
-        Some(Expr {
-            kind: ExprKind::CompareMemory(op == BinaryOp::Eq, Box::new(a), Box::new(b)),
-            ty: Types::BOOL,
+        Some(compare_memory(op, a, b, span))
+    }
+
+    /// Constant bytes as the number that they are in memory, beside a number of the same size: `ip->saddr == pton("10.0.0.1")`.
+    fn as_number_beside(&mut self, bytes: &Expr, other: &Expr) -> Option<Expr> {
+        let ExprKind::Bytes(constant) = &bytes.kind else {
+            return None;
+        };
+        let size = infer::int_shape(self.types, other.ty)?.0;
+        let fits = matches!(self.types.get(other.ty), Type::Int { .. })
+            && usize::from(size) == constant.len();
+        let number = constant
+            .iter()
+            .rev()
+            .fold(0, |n, byte| n << 8 | i64::from(*byte));
+        if !fits {
+            return None;
+        }
+        self.network.insert(bytes.span);
+        Some(int(number, Types::int(size, false), bytes.span))
+    }
+
+    fn is_text(&self, value: &Expr) -> bool {
+        matches!(self.types.get(value.ty), Type::Str { .. })
+    }
+
+    /// `<` and its like on strings, byte by byte.
+    fn compare_order(&mut self, op: BinaryOp, a: Expr, b: Expr, span: Span) -> Option<Expr> {
+        let (a, b) = (self.local_value(a)?, self.local_value(b)?);
+        let order = Expr {
+            kind: ExprKind::Call(Call {
+                builtin: builtins::find("strcmp")?,
+                args: vec![a, b],
+                extra: Extra::None,
+            }),
+            ty: Types::I64,
             span,
-        })
+        };
+        Some(compare(op, true, order, int(0, Types::I64, span), span))
     }
 
     fn bad_operands(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) {
@@ -384,9 +433,19 @@ impl Checker<'_> {
         if pointer {
             diag = diag.help("to calculate with an address as a number, cast it: `(uint64)p`");
         } else if string(a.ty) || string(b.ty) {
-            diag = diag.help("strings can be compared with == and !=");
+            diag = diag.help(
+                "strings can be compared with ==, !=, <, <=, > and >=, and only with strings",
+            );
         }
         self.report(diag);
+    }
+}
+
+fn compare_memory(op: BinaryOp, a: Expr, b: Expr, span: Span) -> Expr {
+    Expr {
+        kind: ExprKind::CompareMemory(op == BinaryOp::Eq, Box::new(a), Box::new(b)),
+        ty: Types::BOOL,
+        span,
     }
 }
 

@@ -182,6 +182,9 @@ fn argument(
                     _ => 8,
                 };
             }
+            if matches!(spec.conversion, Conversion::Signed | Conversion::Unsigned) {
+                c.warn_printed(&value, &text);
+            }
             // Extended by the value's own sign: the conversion then looks at as many bytes as it wants.
             let wide = match c.is_int_like(value.ty) {
                 true => c.widen(value),

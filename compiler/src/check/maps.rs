@@ -24,22 +24,33 @@ pub(crate) fn printable(c: &mut Checker<'_>, name: &str, span: Span) -> Option<S
     Some(id)
 }
 
-/// The entry of `delete(@m, key)`, `delete(@m[key])` or `delete(@scalar)`.
+/// Whether a map is known to be a single value.
+pub(crate) fn scalar(c: &mut Checker<'_>, name: &str) -> bool {
+    let known = c.maps.maps.iter().find(|map| map.name == name);
+    known.is_some_and(|map| matches!(map.shape, Shape::Scalar(_)))
+}
+
+/// A map with keys, as `len(@m)` names it.
+pub(crate) fn keyed(c: &mut Checker<'_>, name: &str, span: Span) -> Option<ScriptMapId> {
+    let id = c.maps.id(name, span);
+    c.expect_stored(id, span)?;
+    Some(id)
+}
+
+/// The entry of `delete(@m, key)`, `delete(@m[key])` or `delete(@scalar)`; that of `has_key(@m, key)`.
 pub(crate) fn entry(
     c: &mut Checker<'_>,
     site: &CallSite<'_>,
 ) -> Option<(ScriptMapId, Option<Expr>)> {
     let first = site.args.first()?;
+    let help = format!("write `{}(@map, key)`", site.row.name);
     let ast::ExprKind::Map { name, key } = &first.kind else {
-        let help = "write `delete(@map, key)`";
-        c.report(
-            Diagnostic::error(codes::BAD_ARGUMENT, first.span, "delete() takes a map").help(help),
-        );
+        let message = format!("{}() takes a map", site.row.name);
+        c.report(Diagnostic::error(codes::BAD_ARGUMENT, first.span, message).help(help));
         return None;
     };
     let (id, key) = match (key, site.args.get(1)) {
         (Some(_), Some(extra)) => {
-            let help = "write `delete(@map, key)`";
             c.report(
                 Diagnostic::error(codes::BAD_ARGUMENT, extra.span, "the key is given twice")
                     .help(help),

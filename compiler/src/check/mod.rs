@@ -38,6 +38,7 @@ pub(crate) mod format;
 mod infer;
 mod loops;
 pub(crate) mod maps;
+mod network_order;
 mod print;
 mod shape;
 mod state;
@@ -148,6 +149,8 @@ pub struct Checker<'a> {
     last_pass: bool,
     /// A type grew in this pass.
     grew: bool,
+    /// What stands at these places is in network byte order.
+    network: HashSet<Span>,
     /// The next call may be an aggregation: it stands alone on the right of an assignment to a map.
     aggregate_allowed: bool,
 }
@@ -347,6 +350,7 @@ impl Context<'_> {
             sink,
             last_pass,
             grew: false,
+            network: HashSet::new(),
             aggregate_allowed: false,
         };
         let checked = checker.probe(body.probe);

@@ -163,6 +163,7 @@ impl Printer<'_> {
                 t if t.starts_with("int") => format!("{n}"),
                 t => format!("({t}){n}"),
             },
+            ExprKind::Bytes(bytes) => format!("bytes {bytes:?}"),
             ExprKind::Str(text) => format!("{:?}", String::from_utf8_lossy(text)),
             ExprKind::Var(id) => self.var(*id),
             ExprKind::Map(id, key) => self.place(*id, key.as_deref()),

@@ -14,6 +14,8 @@ pub(super) struct Member {
     pub(super) offset: u32,
     pub(super) bits: Option<Bits>,
     pub(super) ty: Ty,
+    /// As the kernel declares it.
+    pub(super) declared: KernelTypeId,
 }
 
 impl Checker<'_> {
@@ -78,6 +80,7 @@ impl Checker<'_> {
             offset: found.offset,
             bits: found.bits,
             ty: self.types.from_kernel(self.kernel, found.ty, space),
+            declared: found.ty,
         })
     }
 

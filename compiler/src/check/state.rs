@@ -8,6 +8,7 @@ use std::rc::Rc;
 use nettrace_grammar::Span;
 
 use super::infer::Inferred;
+use super::network_order::Order;
 use crate::index::IndexVec;
 use crate::session::{KnownMap, Session};
 use crate::typed::{Aggregate, Declared, MapValue, ScriptMapId};
@@ -129,4 +130,6 @@ pub(crate) struct VarState {
     pub(crate) assigned: bool,
     /// An assignment failed: silence about the variable's type.
     pub(crate) poisoned: bool,
+    /// Whether its numbers are in network byte order.
+    pub(crate) order: Order,
 }

@@ -38,6 +38,7 @@ impl Checker<'_> {
                 pinned: false,
                 assigned: false,
                 poisoned: false,
+                order: Default::default(),
             });
         }
         if let Some(scope) = self.scopes.last_mut() {
@@ -56,6 +57,7 @@ impl Checker<'_> {
             self.unknown_var(name, span);
             return None;
         };
+        self.read_order(id, span);
         let var = self.var(id)?;
         let poisoned = var.poisoned;
         match var.ty.as_ref().map(|t| t.ty) {
@@ -138,6 +140,7 @@ impl Checker<'_> {
             return None;
         };
         let value = self.local_value(value)?;
+        self.assign_order(id, value.span);
         let new = self.inferred(&value);
         let var = self.vars.get(id)?.clone();
         if var.pinned {

@@ -49,7 +49,9 @@ helpers! {
     GetCurrentUidGid     = 15,  "get_current_uid_gid", 0, Pure;
     GetCurrentComm       = 16,  "get_current_comm", 2, Effect;
     GetCurrentTask       = 35,  "get_current_task", 0, Pure;
+    GetNumaNodeId        = 42,  "get_numa_node_id", 0, Pure;
     GetStack             = 67,  "get_stack", 4, Effect;
+    GetCurrentCgroupId   = 80,  "get_current_cgroup_id", 0, Pure;
     ProbeReadUser        = 112, "probe_read_user", 3, Effect;
     ProbeReadKernel      = 113, "probe_read_kernel", 3, Effect;
     ProbeReadUserStr     = 114, "probe_read_user_str", 3, Effect;

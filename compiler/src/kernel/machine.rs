@@ -15,6 +15,9 @@ pub trait Machine {
 
     /// Names of the devices in a namespace, or in all that can be seen; `None` if that cannot be told.
     fn devices(&self, namespace: Option<u32>) -> Option<Vec<String>>;
+
+    /// How many CPUs it can have (`/sys/devices/system/cpu/possible`); `None` if that cannot be told.
+    fn cpus(&self) -> Option<u32>;
 }
 
 /// Knows nothing: namespaces are numbers, devices may exist.
@@ -31,6 +34,10 @@ impl Machine for NoMachine {
     }
 
     fn devices(&self, _: Option<u32>) -> Option<Vec<String>> {
+        None
+    }
+
+    fn cpus(&self) -> Option<u32> {
         None
     }
 }

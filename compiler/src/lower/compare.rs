@@ -98,7 +98,7 @@ impl Lower<'_> {
     }
 
     /// A value as bytes that can be loaded, zeros behind a string's end.
-    fn comparable(&mut self, value: &Expr) -> Place {
+    pub(super) fn comparable(&mut self, value: &Expr) -> Place {
         let place = self.place_of(value);
         let size = self.size(value.ty);
         let text = matches!(self.ty(value.ty), Type::Str { .. });
@@ -114,7 +114,7 @@ impl Lower<'_> {
     }
 
     /// Bytes of foreign memory in a temporary.
-    fn fetched(&mut self, place: Place, size: u32) -> Place {
+    pub(super) fn fetched(&mut self, place: Place, size: u32) -> Place {
         let temp = self.temp(size, 8, "compared bytes");
         self.copy(place, temp, size);
         temp

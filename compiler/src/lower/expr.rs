@@ -91,7 +91,7 @@ impl Lower<'_> {
             | ExprKind::Element(..)
             | ExprKind::TupleElement(..) => self.load_from(expr),
             // Values in memory have no 64-bit value.
-            ExprKind::Str(_) | ExprKind::Tuple(_) => self.b.iconst(0),
+            ExprKind::Str(_) | ExprKind::Bytes(_) | ExprKind::Tuple(_) => self.b.iconst(0),
         }
     }
 

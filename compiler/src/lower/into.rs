@@ -32,6 +32,10 @@ impl Lower<'_> {
     fn write_memory(&mut self, expr: &Expr, to: &Place) {
         match &expr.kind {
             ExprKind::Str(text) => self.write_text(text, *to),
+            ExprKind::Bytes(bytes) => {
+                let room = to.room as usize;
+                self.store_bytes(*to, bytes.get(..room).unwrap_or(bytes));
+            }
             ExprKind::Tuple(parts) => self.write_tuple(parts, expr.ty, *to),
             ExprKind::Ternary(cond, yes, no) => {
                 let (then, otherwise, join) = self.diamond(cond);

@@ -243,6 +243,24 @@ impl Lower<'_> {
         });
     }
 
+    /// Whether a keyed map has an entry.
+    pub(crate) fn has_entry(&mut self, map: ScriptMapId, key: Option<&Expr>) -> Value {
+        let key = self.key(map, key);
+        let entry = self.lookup(self.plans.of_script(map), key);
+        self.b.compare_imm(Cond::Ne, entry, 0)
+    }
+
+    /// How many entries a keyed map has.
+    pub(crate) fn entry_count(&mut self, map: ScriptMapId) -> Value {
+        let callback = self.plans.nothing();
+        let id = self.plans.of_script(map);
+        let map = self.b.map_ref(id);
+        let callback = self.b.func_ref(callback);
+        let none = self.b.iconst(0);
+        self.b
+            .call(Helper::ForEachMapElem, &[map, callback, none, none])
+    }
+
     /// `delete(@m, key)`; 1 when there was an entry.
     pub(crate) fn delete_entry(&mut self, map: ScriptMapId, key: Option<&Expr>) -> Value {
         let id = self.plans.of_script(map);

@@ -5,7 +5,7 @@
 //! of eBPF (the stack above all) are `bpf`'s to report. Nothing is optimised here, except that values in memory are built
 //! where they are wanted, which no later pass could make good.
 //!
-//! * `stmt`, `expr`, `access`, `into`, `compare`: statements, scalars, places, values in memory, their comparison
+//! * `stmt`, `expr`, `access`, `into`, `compare`, `order`: statements, scalars, places, values in memory, their comparison
 //! * `maps`, `aggregate`, `buckets`, `total`: the script's maps
 //! * `event`, `control`: ring records, and the words that programs and runtime share
 //! * `place`, `known`, `temp`, `assigned`: memory; `plan`: what becomes part of the plan; `arch`: registers
@@ -33,6 +33,7 @@ mod into;
 mod known;
 mod loops;
 mod maps;
+mod order;
 mod packet;
 mod place;
 mod plan;

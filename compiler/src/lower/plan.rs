@@ -14,7 +14,7 @@ use crate::artifact::{
     hist_buckets, lhist_buckets,
 };
 use crate::index::IndexVec;
-use crate::ir::{Func, FuncId};
+use crate::ir::{Func, FuncBuilder, FuncId, FuncKind};
 use crate::kernel::Kernel;
 use crate::typed::{self, Aggregate, MapValue, Probe, ScriptMapId};
 use crate::types::Ty;
@@ -55,6 +55,8 @@ enum Subprogram {
     Visitor(MapId, Visit),
     /// A round of a loop; absent while it is being lowered.
     Body(Option<Func>),
+    /// Called once for each entry of a map, does nothing.
+    Nothing,
 }
 
 impl Plans {
@@ -176,6 +178,19 @@ impl Plans {
         self.func_id(at)
     }
 
+    /// The subprogram that does nothing with an entry of a map: the kernel counts its calls.
+    pub(crate) fn nothing(&mut self) -> FuncId {
+        let known = self
+            .subprograms
+            .iter()
+            .position(|sub| matches!(sub, Subprogram::Nothing));
+        let at = known.unwrap_or_else(|| {
+            self.subprograms.push(Subprogram::Nothing);
+            self.subprograms.len() - 1
+        });
+        self.func_id(at)
+    }
+
     /// Room for the body of a loop, and its symbol; [`Plans::set_body`] fills it.
     pub(crate) fn body(&mut self, program: ProgramId) -> (FuncId, String) {
         let symbol = self.fresh_symbol(&format!("{}_loop", self.plan.programs[program].symbol));
@@ -201,6 +216,13 @@ impl Plans {
         let subprograms = std::mem::take(&mut self.subprograms);
         let finish = |sub| match sub {
             Subprogram::Body(func) => func,
+            Subprogram::Nothing => {
+                let name = self.fresh_symbol("nt_each_entry");
+                let mut b = FuncBuilder::new(name, FuncKind::Subprogram, 4, Span::default());
+                let go_on = b.iconst(0);
+                b.ret(go_on);
+                Some(b.finish())
+            }
             Subprogram::Visitor(map, visit) => {
                 let name = self.fresh_symbol(&format!("{}_cpus", self.plan.maps[map].symbol));
                 let span = program

@@ -8,7 +8,11 @@ use crate::typed::{Expr, ExprKind, Extra, Loop, Probe, ScriptMapId, Stmt, StmtKi
 /// Calls `f` with each direct part of an expression, in the order of evaluation.
 pub(crate) fn each_part<'e>(expr: &'e Expr, mut f: impl FnMut(&'e Expr)) {
     match &expr.kind {
-        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Var(_) | ExprKind::Context(_) => {}
+        ExprKind::Int(_)
+        | ExprKind::Str(_)
+        | ExprKind::Bytes(_)
+        | ExprKind::Var(_)
+        | ExprKind::Context(_) => {}
         ExprKind::Map(_, key) | ExprKind::MapTotal(_, key) => key.iter().for_each(|key| f(key)),
         ExprKind::Binary(_, a, b)
         | ExprKind::Divide(_, a, b)

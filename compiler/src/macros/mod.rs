@@ -19,6 +19,9 @@ use body::Body;
 /// Expressions and statements that the macros of one script may grow to.
 const MAX_NODES: usize = 500_000;
 
+/// Macros that may be inside each other: walking the tree takes stack.
+const MAX_DEPTH: usize = 50;
+
 /// The macro behind the operator `~`.
 pub(crate) const MATCHES: &str = "matches";
 
@@ -69,6 +72,9 @@ pub fn expand(
         uses: 0,
         nodes: 0,
     };
+    for declared in &mut out.map_decls {
+        declared.size.iter_mut().for_each(|e| expander.expr(e));
+    }
     for probe in &mut out.probes {
         if let Some(predicate) = &mut probe.predicate {
             expander.expr(predicate);
@@ -242,6 +248,18 @@ impl<'a> Expander<'a> {
             e.kind = ExprKind::Error;
             return;
         }
+        if let Some(constant) = constant(found) {
+            // Some places want to see a constant and nothing around it.
+            e.kind = constant.clone();
+            return;
+        }
+        if self.active.len() >= MAX_DEPTH {
+            let message = format!("macros that use each other more than {MAX_DEPTH} levels deep");
+            self.sink
+                .error(Diagnostic::error(codes::TOO_DEEP, e.span, message));
+            e.kind = ExprKind::Error;
+            return;
+        }
         if self.nodes > MAX_NODES {
             if self.nodes != usize::MAX {
                 self.nodes = usize::MAX;
@@ -266,6 +284,16 @@ impl<'a> Expander<'a> {
         }
         self.active.pop();
         e.kind = ExprKind::Block(Box::new(copy.block));
+    }
+}
+
+/// The value of a macro that is nothing but a constant.
+fn constant(definition: &Macro) -> Option<&ExprKind> {
+    let body = &definition.body;
+    let value = body.value.as_ref().filter(|_| body.stmts.is_empty())?;
+    match value.kind {
+        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Bool(_) => Some(&value.kind),
+        _ => None,
     }
 }
 

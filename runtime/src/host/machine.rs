@@ -52,4 +52,8 @@ impl Machine for ThisMachine {
         names.dedup();
         Some(names)
     }
+
+    fn cpus(&self) -> Option<u32> {
+        u32::try_from(crate::maps::possible_cpus()).ok()
+    }
 }

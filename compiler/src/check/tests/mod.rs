@@ -4,6 +4,7 @@ mod declared;
 mod errors;
 mod expansion;
 mod loops;
+mod network;
 mod percpu;
 mod probes;
 mod records;

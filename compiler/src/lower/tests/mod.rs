@@ -13,6 +13,7 @@ mod records;
 mod reference;
 mod show;
 mod stories;
+mod text;
 mod world;
 
 use nettrace_grammar::{Sink, SourceMap, parse, render};
