@@ -2,7 +2,7 @@
 //!
 //! The kernel's types `__be16`, `__be32` and `__be64` say so of members and arguments. In: places with such a type; variables that hold
 //! nothing else. Out: a warning where one is compared with a constant or printed as a decimal number, unless the constant reads the
-//! same both ways. The type itself is that of the plain number: nothing else changes.
+//! same both ways, or is an address written out in hexadecimal. The type itself is that of the plain number: nothing else changes.
 
 use nettrace_grammar::{Diagnostic, Span, codes};
 
@@ -82,7 +82,7 @@ impl Checker<'_> {
                 continue;
             }
             let bytes = int_shape(self.types, value.ty).map_or(0, |(bytes, _)| bytes);
-            if bytes < 2 || same_both_ways(n, bytes) {
+            if bytes < 2 || same_both_ways(n, bytes) || written_out(constant.span, bytes) {
                 continue;
             }
             let message = format!(
@@ -128,6 +128,12 @@ fn swapper(bytes: u8) -> &'static str {
         4 => "ntohl",
         _ => "bswap",
     }
+}
+
+/// Whether a constant has as many letters as all digits of such a number in hexadecimal: `0x020011ac` is an address as it stands in
+/// memory. Not so for 16 bits, where `0x0800` is the protocol as people write it.
+fn written_out(constant: Span, bytes: u8) -> bool {
+    bytes > 2 && constant.hi - constant.lo == 2 + 2 * u32::from(bytes)
 }
 
 /// Whether the low bytes of a number are the same in both orders.

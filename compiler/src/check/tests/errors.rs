@@ -153,8 +153,8 @@ fn names() {
             "error[NT1001]: the name `AF_INET66` means nothing here",
         ),
         (
-            "begin { print(strlen(\"a\")); }",
-            "error[NT0012]: nettrace has no `strlen` yet",
+            "begin { print(strerror(1)); }",
+            "error[NT0012]: nettrace has no `strerror` yet",
         ),
         (
             "begin { print(username); }",
