@@ -12,6 +12,7 @@ use crate::artifacts;
 use crate::case::{self, Case};
 use crate::progress::step;
 use crate::setup::cache::Cache;
+use crate::setup::image::PEERS;
 use crate::setup::kernels::{MATRIX, Series};
 use crate::setup::{self};
 use crate::vm::{Guest, Payload};
@@ -62,14 +63,20 @@ pub fn conntrack_story(kernel: Option<Series>) -> Result<bool> {
         live: true,
         ..story.job
     };
-    in_guest(kernel.unwrap_or(newest), job, &nettrace)
+    in_guest(kernel.unwrap_or(newest), job, &nettrace, false)
 }
 
-/// Runs a shell command in a guest, after bringing `topology` up. False when it failed.
+/// Runs a shell command in a guest, after bringing `topology` up; with `peers` the programs that nettrace is measured beside are in
+/// `/opt`, a root of their own. False when it failed.
 ///
 /// # Errors
 /// When the machine cannot be set up or the guest fails.
-pub fn command(kernel: Series, command: &str, topology: Option<&str>) -> Result<bool> {
+pub fn command(
+    kernel: Series,
+    command: &str,
+    topology: Option<&str>,
+    peers: bool,
+) -> Result<bool> {
     let library = match topology {
         Some(name) => {
             let file = artifacts::crate_dir().join(format!("topologies/{name}.sh"));
@@ -88,18 +95,21 @@ pub fn command(kernel: Series, command: &str, topology: Option<&str>) -> Result<
         timeout: OWN_COMMAND_TIMEOUT,
         live: true,
     };
-    in_guest(kernel, job, &artifacts::nettrace()?)
+    in_guest(kernel, job, &artifacts::nettrace()?, peers)
 }
 
-fn in_guest(series: Series, job: Job, nettrace: &Path) -> Result<bool> {
-    let kernels = setup::set_up(&Cache::open()?, &[series])?;
+fn in_guest(series: Series, job: Job, nettrace: &Path, peers: bool) -> Result<bool> {
+    let cache = Cache::open()?;
+    let kernels = setup::set_up(&cache, &[series])?;
+    let extra = peers.then(|| PEERS.set_up(&cache)).transpose()?;
+    drop(cache);
     let [kernel] = kernels.as_slice() else {
         bail!("the kernel was not set up")
     };
     let payload = Payload {
         guest: artifacts::guest()?,
         programs: vec![("nettrace".to_owned(), nettrace.to_owned())],
-        extra: None,
+        extra,
     };
     step(format_args!("booting {}", kernel.name));
     let mut guest = Guest::boot(kernel, &payload, &[job])?;

@@ -51,6 +51,9 @@ enum Command {
         /// Bring this topology up first
         #[arg(long)]
         topology: Option<String>,
+        /// With bpftrace and pwru in a root of their own, /opt
+        #[arg(long)]
+        peers: bool,
     },
 }
 
@@ -101,7 +104,8 @@ fn run(command: Command) -> Result<bool> {
             kernel,
             command,
             topology,
-        } => demo::command(series(&kernel)?, &command, topology.as_deref()),
+            peers,
+        } => demo::command(series(&kernel)?, &command, topology.as_deref(), peers),
     }
 }
 

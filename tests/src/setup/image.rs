@@ -45,7 +45,7 @@ pub const TOOLS: Root = Root {
 pub const PEERS: Root = Root {
     name: "bench",
     release: "sid",
-    packages: &["bpftrace", "bpftool"],
+    packages: &["bpftrace", "bpftool", "pwru"],
 };
 
 impl Root {
