@@ -71,12 +71,7 @@ pub fn conntrack_story(kernel: Option<Series>) -> Result<bool> {
 ///
 /// # Errors
 /// When the machine cannot be set up or the guest fails.
-pub fn command(
-    kernel: Series,
-    command: &str,
-    topology: Option<&str>,
-    peers: bool,
-) -> Result<bool> {
+pub fn command(kernel: Series, command: &str, topology: Option<&str>, peers: bool) -> Result<bool> {
     let library = match topology {
         Some(name) => {
             let file = artifacts::crate_dir().join(format!("topologies/{name}.sh"));
