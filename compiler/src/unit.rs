@@ -1,13 +1,13 @@
 //! What one compilation reads: the script, the files it imports, and the library files whose macros it uses.
 //!
 //! In: a script's file, an [`Importer`] that knows the others. Out: [`Unit`], one tree for all of them. Imports are followed once each,
-//! also in circles. A library file is read when the name of one of its macros appears in what has been read so far, so that a script
-//! that uses none costs nothing.
+//! also in circles. A library file is read when an expression of what has been read so far has the name of one of its macros, so that a
+//! script that uses none costs nothing.
 
 use std::collections::HashSet;
 
 use crate::macros::{GIVEN_VALUES, MATCHES};
-use nettrace_grammar::ast::{self, Expr, ExprKind, Macro};
+use nettrace_grammar::ast::{self, BinaryOp, Expr, ExprKind, Macro};
 use nettrace_grammar::{Diagnostic, FileId, Parsed, SourceMap, Span, codes, parse, visit};
 
 /// A text with the name that messages show.
@@ -115,7 +115,7 @@ impl Unit {
             sources,
             importer,
             seen: HashSet::new(),
-            words: HashSet::new(),
+            names: HashSet::new(),
             unit: Unit {
                 script: parsed.script,
                 diags: parsed.diags,
@@ -124,7 +124,9 @@ impl Unit {
         };
         let name = reader.sources.file(file).name.clone();
         reader.seen.insert(name.clone());
-        reader.note_words(file);
+        visit::script(&reader.unit.script, &mut |e| {
+            Reader::note_name(&mut reader.names, e);
+        });
         let imports = reader.unit.script.imports.clone();
         reader.imports(&imports, &name);
         reader.libraries();
@@ -134,11 +136,11 @@ impl Unit {
         unit
     }
 
-    /// Reads the library files of macros that further texts name: expressions on the command line.
-    pub fn add_words_of(
+    /// Reads the library files of macros that further expressions name: those on the command line.
+    pub fn add_macros_of<'e>(
         &mut self,
         sources: &mut SourceMap,
-        files: &[FileId],
+        expressions: impl Iterator<Item = &'e Expr>,
         importer: &dyn Importer,
     ) {
         let seen = sources.files().map(|(_, file)| file.name.clone());
@@ -146,11 +148,11 @@ impl Unit {
             seen: seen.collect(),
             sources,
             importer,
-            words: HashSet::new(),
+            names: HashSet::new(),
             unit: std::mem::take(self),
         };
-        for file in files {
-            reader.note_words(*file);
+        for expression in expressions {
+            visit::expr(expression, &mut |e| Reader::note_name(&mut reader.names, e));
         }
         reader.libraries();
         *self = reader.unit;
@@ -262,21 +264,21 @@ struct Reader<'a> {
     importer: &'a dyn Importer,
     /// Names of the files that have been read.
     seen: HashSet<String>,
-    /// Words of the texts that no library file has been looked up for.
-    words: HashSet<String>,
+    /// Names in the trees that no library file has been looked up for.
+    names: HashSet<String>,
     unit: Unit,
 }
 
 impl Reader<'_> {
-    fn note_words(&mut self, file: FileId) {
-        let text = &self.sources.file(file).text;
-        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        self.words
-            .extend(words.filter(|w| !w.is_empty()).map(str::to_string));
-        // The operator's macro has a name that is not written.
-        if text.contains('~') {
-            self.words.insert(MATCHES.to_string());
-        }
+    /// Notes what an expression names that may be a macro.
+    fn note_name(names: &mut HashSet<String>, e: &Expr) {
+        match &e.kind {
+            ExprKind::Ident(name) => names.insert(name.clone()),
+            ExprKind::Call { name, .. } => names.insert(name.name.clone()),
+            // The operator's macro has a name that is not written.
+            ExprKind::Binary(BinaryOp::Match, ..) => names.insert(MATCHES.to_string()),
+            _ => false,
+        };
     }
 
     fn imports(&mut self, imports: &[ast::Import], from: &str) {
@@ -302,7 +304,9 @@ impl Reader<'_> {
         }
         let file = self.sources.add(text.name.clone(), text.text);
         let mut parsed = parse(self.sources, file);
-        self.note_words(file);
+        visit::script(&parsed.script, &mut |e| {
+            Reader::note_name(&mut self.names, e);
+        });
         self.unit.diags.append(&mut parsed.diags);
         self.unit.library.append(&mut parsed.script.macros);
         self.unit.script.probes.append(&mut parsed.script.probes);
@@ -321,11 +325,11 @@ impl Reader<'_> {
 
     /// Reads the library files of macros that the texts so far may use.
     fn libraries(&mut self) {
-        while !self.words.is_empty() {
-            let mut words: Vec<String> = std::mem::take(&mut self.words).into_iter().collect();
-            words.sort_unstable();
-            for word in words {
-                if let Some(text) = self.importer.library(&word) {
+        while !self.names.is_empty() {
+            let mut names: Vec<String> = std::mem::take(&mut self.names).into_iter().collect();
+            names.sort_unstable();
+            for name in names {
+                if let Some(text) = self.importer.library(&name) {
                     self.file(text);
                 }
             }
@@ -391,7 +395,10 @@ mod tests {
     #[test]
     fn library_files_are_read_when_their_macros_are_named() {
         let library: &[_] = &[
-            ("script", "begin { flow(1); }"),
+            (
+                "script",
+                "/* other(1) */ begin { flow(1); $x.other; print(\"other\"); @other = 1; }",
+            ),
             ("lib/flow", "macro flow(x) { port(x) }"),
             ("lib/port", "macro port(x) { x }"),
             ("lib/other", "macro other(x) { x }"),

@@ -110,7 +110,6 @@ impl Words {
     /// among them; what is wrong with these is a problem of the script.
     pub(crate) fn add_to(&mut self, script: &mut Script) {
         let Script { sources, unit, .. } = script;
-        let mut files = Vec::new();
         for (name, value) in &self.options {
             let is_list = unit
                 .options
@@ -119,7 +118,6 @@ impl Words {
             if let (OptionValue::Text(text), true) = (value, is_list) {
                 for part in parts(text) {
                     let file = sources.add(format!("--{name}"), part);
-                    files.push(file);
                     match expression(sources, file) {
                         Ok(expr) => self.given.push(Given {
                             option: name.clone(),
@@ -136,7 +134,7 @@ impl Words {
                 self.option_spans.push((name.clone(), span));
             }
         }
-        unit.add_words_of(sources, &files, &Files);
+        unit.add_macros_of(sources, self.given.iter().map(|given| &given.expr), &Files);
         if self.params.is_empty() {
             return;
         }
