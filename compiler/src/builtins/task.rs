@@ -6,7 +6,7 @@ use super::{Builtin, Form, Lowering};
 use crate::check::{CallSite, Checker};
 use crate::ir::{BinOp, Helper, Mem, Value};
 use crate::kernel::TypeKind;
-use crate::lower::{Lower, Place};
+use crate::lower::{Fill, Lower, Place};
 use crate::typed::{Call, Expr, Extra};
 use crate::types::{Space, Type, Types};
 
@@ -150,6 +150,10 @@ fn high_half(l: &mut Lower<'_>, helper: Helper) -> Value {
 
 /// The kernel fills the room behind the NUL with zeros.
 fn lower_comm(l: &mut Lower<'_>, _: &Call, to: &Place) {
+    // Older kernels (6.1) leave alone what is behind the NUL.
+    if to.fill == Fill::Zeroed {
+        l.zero(*to);
+    }
     let address = l.address(*to);
     let size = l.b.iconst(i64::from(to.room));
     l.b.call(Helper::GetCurrentComm, &[address, size]);

@@ -45,8 +45,9 @@ mod tests;
 mod total;
 mod walk;
 
+use place::Base;
+pub(crate) use place::Fill;
 pub use place::Place;
-use place::{Base, Fill};
 use plan::Plans;
 use temp::Temps;
 

@@ -199,9 +199,10 @@ impl Kernel for World {
             Helper::GetCurrentPidTgid => 0x0000_1000_0000_1001,
             Helper::GetCurrentUidGid => 0x0000_03e9_0000_03e8,
             Helper::GetCurrentComm => {
-                let mut comm = b"iperf3".to_vec();
-                comm.resize(args[1] as usize, 0);
-                memory.write(args[0], &comm)?;
+                // As on 6.1: what is behind the NUL stays as it was.
+                let comm = b"iperf3\0";
+                let size = comm.len().min(args[1] as usize);
+                memory.write(args[0], &comm[..size])?;
                 0
             }
             Helper::GetFuncIp => 0xffff_ffff_8100_0000,
