@@ -57,6 +57,8 @@ pub struct Limits {
     pub max_strlen: u32,
     /// `max_map_keys`
     pub max_map_keys: u32,
+    /// `perf_rb_pages`: size of the ring buffer in bytes, a power of two.
+    pub ring_bytes: u32,
 }
 
 impl Default for Limits {
@@ -64,6 +66,8 @@ impl Default for Limits {
         Limits {
             max_strlen: 1024,
             max_map_keys: 4096,
+            // A few thousand records with a stack each, or a hundred thousand short ones.
+            ring_bytes: 4 << 20,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod attach;
 mod captures;
+mod coarse;
 mod code;
 mod control;
 pub mod decode;

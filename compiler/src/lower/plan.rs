@@ -18,9 +18,6 @@ use crate::ir::{Func, FuncBuilder, FuncId, FuncKind};
 use crate::kernel::Kernel;
 use crate::typed::{self, Aggregate, MapValue, Probe, ScriptMapId};
 use crate::types::Ty;
-
-/// Bytes of the ring buffer: a few thousand records with a stack each, or a hundred thousand short ones.
-const RING_SIZE: u32 = 4 << 20;
 /// `BPF_F_NO_PREALLOC` of `linux/bpf.h`.
 const NO_PREALLOC: u32 = 1;
 /// Maps whose entries take more than this in total are not allocated in advance.
@@ -38,6 +35,8 @@ pub(crate) struct Plans {
     targets: usize,
     /// It is an entry of an interactive session.
     in_session: bool,
+    /// Bytes of the ring buffer.
+    ring_bytes: u32,
     symbols: HashSet<String>,
     layouts: HashMap<Ty, Layout>,
     scratch: Option<MapId>,
@@ -80,6 +79,7 @@ impl Plans {
             programs: program.probes.len(),
             targets: program.probes.iter().map(|p| p.targets.len()).sum(),
             in_session: program.entry.is_some(),
+            ring_bytes: program.limits.ring_bytes,
             symbols: HashSet::new(),
             layouts: HashMap::new(),
             scratch: None,
@@ -252,7 +252,7 @@ impl Plans {
         if let Some(ring) = self.plan.ring {
             return ring;
         }
-        let ring = self.own_map("nt_ring", MapKind::Ringbuf, 0, RING_SIZE);
+        let ring = self.own_map("nt_ring", MapKind::Ringbuf, 0, self.ring_bytes);
         self.plan.maps[ring].key_size = 0;
         self.plan.ring = Some(ring);
         ring

@@ -20,11 +20,12 @@ pub(crate) struct Configuration {
 }
 
 /// Options that act.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "max_map_keys",
     "max_probes",
     "max_strlen",
     "missing_probes",
+    "perf_rb_pages",
     "print_maps_on_exit",
     "stack_mode",
     "str_trunc_trailer",
@@ -36,7 +37,7 @@ pub fn names() -> &'static [&'static str] {
 }
 
 /// Options of bpftrace that have nothing to act on.
-const IGNORED: [&str; 22] = [
+const IGNORED: [&str; 21] = [
     "cache_user_symbols",
     "cpp_demangle",
     "lazy_symbolication",
@@ -46,7 +47,6 @@ const IGNORED: [&str; 22] = [
     "max_cat_bytes",
     "max_type_res_iterations",
     "on_stack_limit",
-    "perf_rb_pages",
     "show_debug_info",
     "symbol_source",
     "unstable_addr",
@@ -66,6 +66,12 @@ const RENAMED: [(&str, &str); 2] = [("strlen", "max_strlen"), ("map_keys_max", "
 
 /// The largest `max_strlen`: a string must fit into a per-CPU map value several times.
 const MAX_STRLEN: u64 = 8192;
+
+/// The largest `perf_rb_pages`: a gigabyte.
+const MAX_RING_PAGES: u64 = 1 << 18;
+
+/// Bytes of a page, as `perf_rb_pages` counts them.
+const PAGE: u32 = 4096;
 
 /// A value that an option does not take: what it takes.
 struct Refused(String);
@@ -152,6 +158,13 @@ fn apply(config: &mut Configuration, key: &str, value: &str) -> Result<(), Refus
                 "warn" => MissingProbes::Warn,
                 "ignore" => MissingProbes::Ignore,
                 _ => return Err(Refused("error, warn or ignore".to_string())),
+            };
+        }
+        "perf_rb_pages" => {
+            let pages = number(value, 0, MAX_RING_PAGES)?;
+            config.limits.ring_bytes = match pages {
+                0 => Limits::default().ring_bytes,
+                _ => (pages * PAGE).next_power_of_two(),
             };
         }
         "print_maps_on_exit" => settings.print_maps_on_exit = boolean(value)?,

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::coarse::Coarse;
 
 use nix::net::if_::if_nameindex;
 use nix::sched::{CloneFlags, setns};
@@ -29,7 +31,7 @@ const MAX_GONE: usize = 4096;
 struct List {
     /// By index. Those that have gone keep their names: indexes are not used twice.
     names: HashMap<u32, Vec<u8>>,
-    read: Instant,
+    read: Coarse,
     /// The last attempt gave a list.
     readable: bool,
 }
@@ -79,10 +81,10 @@ impl Devices {
         };
         let list = self.lists.entry(netns).or_insert_with(|| List {
             names: HashMap::new(),
-            read: Instant::now(),
+            read: Coarse::now(),
             readable: false,
         });
-        list.read = Instant::now();
+        list.read = Coarse::now();
         list.readable = found.is_some();
         list.learn(found.unwrap_or_default());
     }
@@ -154,7 +156,7 @@ mod tests {
     fn new_names_replace_old_ones_and_the_gone_stay() {
         let mut list = List {
             names: HashMap::new(),
-            read: Instant::now(),
+            read: Coarse::now(),
             readable: true,
         };
         list.learn(vec![(1, b"lo".to_vec()), (2, b"eth0".to_vec())]);
@@ -173,9 +175,7 @@ mod tests {
     fn a_list_is_read_again_when_it_is_old() {
         let list = |age: Duration, readable| List {
             names: HashMap::from([(1, b"lo".to_vec())]),
-            read: Instant::now()
-                .checked_sub(age)
-                .expect("the machine is up longer"),
+            read: Coarse::now().before(age),
             readable,
         };
         let zero = Duration::ZERO;

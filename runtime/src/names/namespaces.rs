@@ -11,7 +11,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::coarse::Coarse;
 
 /// Unknown numbers make names be read again after this time.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -27,7 +29,7 @@ const PROCESSES_PAUSE: Duration = Duration::from_secs(1);
 struct Named {
     name: Vec<u8>,
     path: PathBuf,
-    seen: Instant,
+    seen: Coarse,
 }
 
 /// Knows namespaces.
@@ -37,10 +39,10 @@ pub struct Namespaces {
     folder: PathBuf,
     proc: PathBuf,
     named: HashMap<u64, Named>,
-    scanned: Option<Instant>,
+    scanned: Option<Coarse>,
     /// A process of each namespace that has any.
     processes: HashMap<u64, PathBuf>,
-    processes_scanned: Option<Instant>,
+    processes_scanned: Option<Coarse>,
     own: Option<u64>,
 }
 
@@ -137,7 +139,7 @@ impl Namespaces {
     }
 
     fn scan(&mut self) {
-        let now = Instant::now();
+        let now = Coarse::now();
         self.scanned = Some(now);
         let mut put = |path: PathBuf, name: &OsStr| {
             if let Some(inode) = inode(&path) {
@@ -152,11 +154,11 @@ impl Namespaces {
         // Last: also when `ip netns attach` has given it a name.
         put(self.proc.join("1/ns/net"), OsStr::new("init"));
         self.named
-            .retain(|_, named| now.saturating_duration_since(named.seen) <= FAREWELL);
+            .retain(|_, named| now.since(named.seen) <= FAREWELL);
     }
 
     fn scan_processes(&mut self) {
-        self.processes_scanned = Some(Instant::now());
+        self.processes_scanned = Some(Coarse::now());
         self.processes.clear();
         for entry in fs::read_dir(&self.proc).into_iter().flatten().flatten() {
             let is_process = entry.file_name().as_bytes().iter().all(u8::is_ascii_digit);
@@ -168,7 +170,7 @@ impl Namespaces {
     }
 }
 
-fn is_older(since: Option<Instant>, age: Duration) -> bool {
+fn is_older(since: Option<Coarse>, age: Duration) -> bool {
     since.is_none_or(|since| since.elapsed() >= age)
 }
 
@@ -232,12 +234,9 @@ mod tests {
 
         /// Makes everything known this much older.
         fn wait(&mut self, time: Duration) {
-            self.namespaces.scanned = self.namespaces.scanned.and_then(|at| at.checked_sub(time));
+            self.namespaces.scanned = self.namespaces.scanned.map(|at| at.before(time));
             for named in self.namespaces.named.values_mut() {
-                named.seen = named
-                    .seen
-                    .checked_sub(time)
-                    .expect("the machine is up longer");
+                named.seen = named.seen.before(time);
             }
         }
     }

@@ -5,7 +5,9 @@
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::coarse::Coarse;
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -65,7 +67,7 @@ const MAX_FORMATS: usize = 64;
 #[derive(Debug, Default)]
 pub struct WallClock {
     /// From boot to 1970, nanoseconds, and when that was measured.
-    distance: Option<(i128, Instant)>,
+    distance: Option<(i128, Coarse)>,
     formats: Vec<Format>,
 }
 
@@ -102,7 +104,7 @@ impl WallClock {
                     Some((before, _)) if (before - now).abs() < SAME => before,
                     _ => now,
                 };
-                self.distance = Some((distance, Instant::now()));
+                self.distance = Some((distance, Coarse::now()));
                 distance
             }
         }

@@ -8,7 +8,9 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::coarse::Coarse;
 
 use nettrace_grammar::{Diagnostic, codes};
 
@@ -329,9 +331,9 @@ enum State {
         table: Table,
         /// Links of `/sys/module`: changes when modules come and go.
         modules: u64,
-        modules_seen: Instant,
+        modules_seen: Coarse,
         /// No reload for an unknown address before this.
-        next_reload: Instant,
+        next_reload: Coarse,
         backoff: Duration,
     },
     /// A table that never changes.
@@ -423,7 +425,7 @@ impl KernelSymbols {
                 if modules_seen.elapsed() < MODULES_INTERVAL {
                     return;
                 }
-                *modules_seen = Instant::now();
+                *modules_seen = Coarse::now();
                 if module_links() != *modules {
                     self.load(FIRST_BACKOFF);
                 }
@@ -444,7 +446,7 @@ impl KernelSymbols {
         };
         // User addresses and small numbers are never in the table.
         let plausible = address >> (u64::BITS - 1) == 1;
-        if plausible && Instant::now() >= *next_reload {
+        if plausible && Coarse::now() >= *next_reload {
             let backoff = (*backoff * 2).min(LAST_BACKOFF);
             self.load(backoff);
         }
@@ -455,7 +457,7 @@ impl KernelSymbols {
         let read = File::open(&self.path)
             .map_err(|error| Unavailable::Unreadable(error.to_string()))
             .and_then(Table::read);
-        let now = Instant::now();
+        let now = Coarse::now();
         match read {
             Ok(table) => {
                 self.recent.clear();

@@ -4,7 +4,9 @@
 //! process may be gone: what was learnt about it while it lived is used then, and what has no name stays a number.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::coarse::Coarse;
 
 use blazesym::symbolize::source::{Process, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
@@ -27,7 +29,7 @@ pub struct UserSymbol {
 #[derive(Default)]
 struct Known {
     names: HashMap<u64, UserSymbol>,
-    asked: Option<Instant>,
+    asked: Option<Coarse>,
     /// It could be read when it was asked.
     alive: bool,
 }
@@ -83,7 +85,7 @@ impl Known {
         let symbols = symbolizer.symbolize(&source, Input::AbsAddr(addresses));
         self.alive = symbols.is_ok();
         if !fresh {
-            self.asked = Some(Instant::now());
+            self.asked = Some(Coarse::now());
         }
         let Ok(symbols) = symbols else {
             return;

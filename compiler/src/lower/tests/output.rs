@@ -133,6 +133,19 @@ fn events_tell_when_they_happened() {
     assert_eq!(times(duration), [None]);
 }
 
+/// `perf_rb_pages` is the size of the ring, in pages, as a power of two.
+#[test]
+fn the_ring_is_as_large_as_the_script_asks() {
+    let ring = |config: &str| {
+        let script = format!("{config} begin {{ print(1); }}");
+        let plan = lowered(&script, &kernels::linux_6_12()).plan;
+        plan.ring.map(|ring| plan.maps[ring].max_entries)
+    };
+    assert_eq!(ring(""), Some(4 << 20));
+    assert_eq!(ring("config = { perf_rb_pages = 3 }"), Some(16 << 10));
+    assert_eq!(ring("config = { perf_rb_pages = 4096 }"), Some(16 << 20));
+}
+
 /// Functions keep the packet in different registers; `probe` is the lower half of the same cookie.
 #[test]
 fn the_packet_is_found_by_the_cookie() {
