@@ -572,7 +572,7 @@ pub struct Field {
     pub layout: Layout,
 }
 
-/// The bytes of a value and how it is printed. All numbers are in the machine's byte order.
+/// The bytes of a value and how it is printed. All numbers are in the machine's byte order but those of [`Layout::Net`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -582,6 +582,11 @@ pub enum Layout {
         bytes: u8,
         /// Sign.
         signed: bool,
+    },
+    /// 2, 4 or 8 bytes in network byte order (`__be16` and its relatives), printed as the number that they mean; only inside structs.
+    Net {
+        /// Width.
+        bytes: u8,
     },
     /// A bit-field inside the bytes of an integer; only inside structs.
     Bits {
@@ -713,9 +718,10 @@ impl Layout {
     /// Bytes of the value.
     pub fn size(&self) -> u32 {
         match self {
-            Layout::Int { bytes, .. } | Layout::Bits { bytes, .. } | Layout::Enum { bytes, .. } => {
-                u32::from(*bytes)
-            }
+            Layout::Int { bytes, .. }
+            | Layout::Net { bytes }
+            | Layout::Bits { bytes, .. }
+            | Layout::Enum { bytes, .. } => u32::from(*bytes),
             Layout::Bool => 1,
             Layout::Pointer
             | Layout::KSym
@@ -751,9 +757,10 @@ impl Layout {
     /// Alignment of the value: 1, 2, 4 or 8.
     pub fn align(&self) -> u32 {
         match self {
-            Layout::Int { bytes, .. } | Layout::Bits { bytes, .. } | Layout::Enum { bytes, .. } => {
-                u32::from(*bytes)
-            }
+            Layout::Int { bytes, .. }
+            | Layout::Net { bytes }
+            | Layout::Bits { bytes, .. }
+            | Layout::Enum { bytes, .. } => u32::from(*bytes),
             Layout::Bool | Layout::Str { .. } | Layout::Mac | Layout::Literal { .. } => 1,
             Layout::Buf { .. } | Layout::Inet { .. } | Layout::Flow => 4,
             Layout::Pointer

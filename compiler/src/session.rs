@@ -2,13 +2,16 @@
 //!
 //! In: the typed program of each entry that was carried out. Out: [`Session`], which the compilation of the next entry looks maps up in.
 //! The kernel's maps themselves are the runtime's. [`Session::quote`] brings the texts of earlier entries into a compilation, so that
-//! messages can point to where a map was defined.
+//! messages can point to where a map was defined. [`known_value`] is what an entry prints when no kernel is needed to know.
 
 use std::rc::Rc;
 
 use nettrace_grammar::{SourceMap, Span};
 
-use crate::typed::{self, Declared, MapValue, Program};
+use crate::artifact::{Action, Layout};
+use crate::check::fold;
+use crate::pipeline::Compiled;
+use crate::typed::{self, Declared, ExprKind, MapValue, Program, StmtKind};
 use crate::types::{Ty, Types};
 
 /// What an entry finds when it is compiled. All entries of a session are compiled for the same [`crate::kernel::Kernel`]: types refer
@@ -110,5 +113,97 @@ impl Session {
     /// Forgets a map: its name is free for another type.
     pub fn forget(&mut self, name: &str) {
         self.maps.retain(|map| map.name != name);
+    }
+}
+
+/// The value that an entry prints, if it does nothing else and the compiler knows it: its layout and its bytes.
+pub fn known_value(compiled: &Compiled) -> Option<(Layout, Vec<u8>)> {
+    let (program, plan) = (
+        compiled.program.as_ref()?,
+        &compiled.artifact.as_ref()?.plan,
+    );
+    let [probe] = program.probes.as_slice() else {
+        return None;
+    };
+    let [stmt] = probe.body.as_slice() else {
+        return None;
+    };
+    let StmtKind::Expr(typed::Expr {
+        kind: ExprKind::Call(call),
+        ..
+    }) = &stmt.kind
+    else {
+        return None;
+    };
+    let mut events = plan.events.iter();
+    let (Some(event), None, [value]) = (events.next(), events.next(), call.args.as_slice()) else {
+        return None;
+    };
+    let ([field], Action::PrintValue) = (event.fields.as_slice(), &event.action) else {
+        return None;
+    };
+    let mut bytes = vec![0; field.layout.size() as usize];
+    put(value, &program.types, &field.layout, &mut bytes)?;
+    Some((field.layout.clone(), bytes))
+}
+
+/// Writes a known value as a program would.
+fn put(value: &typed::Expr, types: &Types, layout: &Layout, out: &mut [u8]) -> Option<()> {
+    match (layout, &value.kind) {
+        (Layout::Literal { .. }, _) => {}
+        (Layout::Tuple { fields, .. } | Layout::Record { fields, .. }, ExprKind::Tuple(items)) => {
+            for (field, item) in fields.iter().zip(items) {
+                put(
+                    item,
+                    types,
+                    &field.layout,
+                    out.get_mut(field.offset as usize..)?,
+                )?;
+            }
+        }
+        (Layout::Int { .. } | Layout::Bool | Layout::Enum { .. } | Layout::Pointer, _) => {
+            let number = fold::constant(value, types)?.to_ne_bytes();
+            let size = layout.size() as usize;
+            out.get_mut(..size)?.copy_from_slice(number.get(..size)?);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nettrace_grammar::{SourceMap, parse_body};
+
+    use super::*;
+    use crate::check::Options;
+    use crate::kernel::fixture::kernels;
+    use crate::pipeline;
+    use crate::unit::{NoImports, Unit};
+
+    fn known(text: &str) -> Option<Vec<u8>> {
+        let mut sources = SourceMap::new();
+        let file = sources.add("entry", text);
+        let parsed = parse_body(&sources, file);
+        let unit = Unit::of(parsed, &mut sources, file, &NoImports);
+        let kernel = kernels::linux_6_12();
+        let compiled = pipeline::compile(&sources, &unit, &kernel, &Options::default());
+        assert!(compiled.artifact.is_some(), "{:?}", compiled.diagnostics);
+        known_value(&compiled).map(|(_, bytes)| bytes)
+    }
+
+    #[test]
+    fn constants_need_no_kernel() {
+        assert_eq!(known("print(1 + 2)"), Some(vec![3]));
+        let size = known("print(sizeof(struct iphdr))").expect("a size");
+        assert_eq!(size.first(), Some(&20));
+        assert_eq!(
+            known("print(1 == 1)").map(|b| b.first() == Some(&1)),
+            Some(true)
+        );
+        assert_eq!(known("print((1, 2))"), Some(vec![1, 2]));
+        assert_eq!(known("print(pid)"), None);
+        assert_eq!(known("@x = 5; print(1)"), None);
+        assert_eq!(known("printf(\"%d\\n\", 1)"), None);
     }
 }

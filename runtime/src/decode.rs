@@ -158,6 +158,16 @@ impl<'a> KFormat<'a> {
     }
 }
 
+/// A number of so many bytes in network byte order.
+fn from_network(number: u64, width: u8) -> u64 {
+    match width {
+        2 => u64::from(u16::from_be(number as u16)),
+        4 => u64::from(u32::from_be(number as u32)),
+        8 => u64::from_be(number),
+        _ => number,
+    }
+}
+
 /// The bytes of a field up to its NUL.
 fn c_string(bytes: &[u8], at: usize, size: usize) -> &[u8] {
     let field = bytes.get(at..at + size).unwrap_or(&[]);
@@ -268,6 +278,9 @@ pub fn decode<'a>(layout: &'a Layout, bytes: &'a [u8]) -> Result<Value<'a>, Deco
             bytes: width,
             signed,
         } => integer(bytes, *width, *signed)?,
+        Layout::Net { bytes: width } => {
+            Value::Unsigned(from_network(unsigned(bytes, *width)?, *width))
+        }
         Layout::Bits {
             bytes: width,
             shift,

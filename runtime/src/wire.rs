@@ -128,7 +128,9 @@ fn fits(need: u64, room: u64, what: &str) -> Result<(), String> {
 /// The size of a layout without the overflows that `Layout::size` leaves to well-made plans.
 fn size(layout: &Layout) -> Result<u64, String> {
     let size = match layout {
-        Layout::Int { bytes, .. } | Layout::Enum { bytes, .. } => width(*bytes)?,
+        Layout::Int { bytes, .. } | Layout::Net { bytes } | Layout::Enum { bytes, .. } => {
+            width(*bytes)?
+        }
         Layout::Bits {
             bytes,
             shift,

@@ -11,6 +11,7 @@ use super::fold;
 use super::infer::int_shape;
 use crate::kernel::{KernelType, KernelTypeId};
 use crate::typed::{Expr, ExprKind, VarId};
+use crate::types::convert::is_network_order;
 
 /// Deepest chain of typedefs and arrays that is followed.
 const MAX_DEPTH: u32 = 64;
@@ -32,13 +33,11 @@ impl Checker<'_> {
     pub(super) fn note_order(&mut self, span: Span, id: KernelTypeId) {
         let mut id = id;
         for _ in 0..MAX_DEPTH {
+            if is_network_order(self.kernel, id) {
+                self.network.insert(span);
+                return;
+            }
             id = match &*self.kernel.ty(id) {
-                KernelType::Typedef { name, .. }
-                    if matches!(name.as_str(), "__be16" | "__be32" | "__be64") =>
-                {
-                    self.network.insert(span);
-                    return;
-                }
                 KernelType::Typedef { to, .. } => *to,
                 KernelType::Array { elem, .. } => *elem,
                 _ => return,

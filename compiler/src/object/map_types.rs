@@ -102,7 +102,7 @@ fn of_stored(btf: &mut Builder, stored: &Stored, value_size: u32) -> (TypeId, u3
 fn of_layout(btf: &mut Builder, layout: &Layout) -> TypeId {
     match layout {
         Layout::Int { bytes, signed } => integer(btf, u32::from(*bytes), *signed),
-        Layout::Bits { bytes, .. } => unsigned(btf, u32::from(*bytes)),
+        Layout::Net { bytes } | Layout::Bits { bytes, .. } => unsigned(btf, u32::from(*bytes)),
         Layout::Enum {
             bytes,
             signed,

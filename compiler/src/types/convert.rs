@@ -103,6 +103,23 @@ pub fn underlying(kernel: &dyn Kernel, id: KernelTypeId) -> KernelTypeId {
     KernelTypeId::VOID
 }
 
+/// Whether numbers of this type are in network byte order: `__be16` and its relatives, under whatever names.
+pub fn is_network_order(kernel: &dyn Kernel, id: KernelTypeId) -> bool {
+    let mut id = id;
+    for _ in 0..MAX_DEPTH {
+        match &*kernel.ty(id) {
+            KernelType::Typedef { name, .. }
+                if matches!(name.as_str(), "__be16" | "__be32" | "__be64") =>
+            {
+                return true;
+            }
+            KernelType::Typedef { to, .. } => id = *to,
+            _ => return false,
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,12 @@
 //! Bytes of types: sizes, alignment, and the [`Layout`] that programs write and the runtime reads.
 //!
 //! In: a [`Ty`] or a kernel type. Out: its bytes. Tuples have natural alignment per field (text and bytes align to 1) and are
-//! rounded up to the largest one, as the reference manual of the language has it. Structs are as BTF says.
+//! rounded up to the largest one, as the reference manual of the language has it. Structs are as BTF says. What BTF calls network byte
+//! order or an address is printed as what it means there.
 
-use super::convert::{is_char, underlying};
+use std::collections::BTreeSet;
+
+use super::convert::{is_char, is_network_order, underlying};
 use super::{Ty, Type, Types, members};
 use crate::artifact::{Field, Layout};
 use crate::kernel::{Enum, Kernel, KernelType, KernelTypeId};
@@ -154,6 +157,7 @@ fn is_function(kernel: &dyn Kernel, id: KernelTypeId) -> bool {
 }
 
 fn expanded(kernel: &dyn Kernel, id: KernelTypeId, depth: u32, budget: &mut u32) -> Layout {
+    let in_network_order = is_network_order(kernel, id);
     let id = underlying(kernel, id);
     let size = || kernel_size(kernel, id).unwrap_or(0);
     let (Some(depth), Some(left)) = (depth.checked_sub(1), budget.checked_sub(1)) else {
@@ -166,6 +170,12 @@ fn expanded(kernel: &dyn Kernel, id: KernelTypeId, depth: u32, budget: &mut u32)
             bytes: 1,
             ..
         } => Layout::Bool,
+        KernelType::Int {
+            bytes: bytes @ (2 | 4 | 8),
+            ..
+        } if in_network_order => Layout::Net {
+            bytes: *bytes as u8,
+        },
         KernelType::Int { bytes, signed, .. } => number(*bytes, *signed),
         KernelType::Float { bytes, .. } => number(*bytes, false),
         // The name says more than the address.
@@ -188,10 +198,14 @@ fn record(kernel: &dyn Kernel, id: KernelTypeId, depth: u32, budget: &mut u32) -
     let Some((_, record)) = members::definition(kernel, id) else {
         return bytes(0);
     };
+    match (record.name.as_str(), record.size) {
+        ("in_addr", 4) => return Layout::Inet { v6: false },
+        ("in6_addr", 16) => return Layout::Inet { v6: true },
+        _ => {}
+    }
     let fields = members::all(kernel, &record)
         .into_iter()
         .map(|(name, found)| Field {
-            name,
             offset: found.offset,
             layout: match found.bits {
                 Some(Bits {
@@ -204,8 +218,12 @@ fn record(kernel: &dyn Kernel, id: KernelTypeId, depth: u32, budget: &mut u32) -
                     width,
                     signed: is_signed(kernel, found.ty),
                 },
-                None => expanded(kernel, found.ty, depth, budget),
+                None => match expanded(kernel, found.ty, depth, budget) {
+                    Layout::Net { bytes: 4 } if is_address(&name) => Layout::Inet { v6: false },
+                    other => other,
+                },
             },
+            name,
         });
     // What does not fit belongs to broken BTF; a reader must be able to rely on the size.
     let inside = |field: &Field| {
@@ -213,9 +231,32 @@ fn record(kernel: &dyn Kernel, id: KernelTypeId, depth: u32, budget: &mut u32) -
         end <= u64::from(record.size)
     };
     Layout::Record {
-        fields: fields.filter(inside).collect(),
+        fields: without_groups(fields.filter(inside).collect()),
         size: record.size,
     }
+}
+
+/// Whether a member of type `__be32` is an IPv4 address; others are sequence numbers, identifiers, flags.
+fn is_address(name: &str) -> bool {
+    name.ends_with("addr") || matches!(name, "ip" | "gw4")
+}
+
+/// Leaves out what the kernel's `struct_group` makes: members under a second name, all of which are there under the first.
+fn without_groups(fields: Vec<Field>) -> Vec<Field> {
+    let of_record = |field: &Field| matches!(&field.layout, Layout::Record { .. });
+    if !fields.iter().any(of_record) {
+        return fields;
+    }
+    let known: BTreeSet<(&str, u32)> = fields.iter().map(|f| (f.name.as_str(), f.offset)).collect();
+    let again = |field: &Field| match &field.layout {
+        Layout::Record { fields: inner, .. } if !inner.is_empty() => inner
+            .iter()
+            .all(|f| known.contains(&(f.name.as_str(), field.offset + f.offset))),
+        _ => false,
+    };
+    let drop: Vec<bool> = fields.iter().map(again).collect();
+    let kept = fields.into_iter().zip(drop).filter(|(_, again)| !again);
+    kept.map(|(field, _)| field).collect()
 }
 
 fn is_signed(kernel: &dyn Kernel, id: KernelTypeId) -> bool {
@@ -307,6 +348,36 @@ mod tests {
         };
         assert_eq!((version.offset, &version.layout), (0, &bits));
         assert_eq!(field(&iphdr, "daddr").offset, 16);
+    }
+
+    #[test]
+    fn network_order_and_addresses_are_printed_as_what_they_mean() {
+        let kernel = kernels::linux_6_12();
+        let iphdr = of(&kernel, "iphdr");
+        let layout = |name| field(&iphdr, name).layout.clone();
+        assert_eq!(layout("tot_len"), Layout::Net { bytes: 2 });
+        assert_eq!(layout("saddr"), Layout::Inet { v6: false });
+        let tcphdr = of(&kernel, "tcphdr");
+        assert_eq!(field(&tcphdr, "seq").layout, Layout::Net { bytes: 4 });
+        assert_eq!(field(&tcphdr, "dest").layout, Layout::Net { bytes: 2 });
+        assert_eq!(of(&kernel, "in6_addr"), Layout::Inet { v6: true });
+    }
+
+    #[test]
+    fn what_struct_group_says_twice_is_there_once() {
+        let kernel = kernels::linux_6_12();
+        let Layout::Record { fields, .. } = of(&kernel, "iphdr") else {
+            panic!("a record");
+        };
+        let has = |name: &str| fields.iter().any(|f| f.name == name);
+        assert!(has("saddr") && has("daddr") && !has("addrs"));
+        let skb = of(&kernel, "sk_buff");
+        assert!(
+            matches!(&skb, Layout::Record { fields, .. } if fields.iter().all(|f| f.name != "headers"))
+        );
+        // Alternatives of a union are no second names.
+        let tuple = of(&kernel, "nf_conntrack_tuple");
+        assert!(matches!(field(&tuple, "dst").layout, Layout::Record { .. }));
     }
 
     #[test]

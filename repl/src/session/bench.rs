@@ -230,9 +230,10 @@ impl Bench {
         declarations.chain(macros).map(String::as_str)
     }
 
-    /// Names of the session's macros.
-    pub(crate) fn macros(&self) -> impl Iterator<Item = &str> {
-        self.files.macros.keys().map(String::as_str)
+    /// Names and texts of the session's macros.
+    pub(crate) fn macros(&self) -> impl Iterator<Item = (&str, &str)> {
+        let macros = self.files.macros.iter();
+        macros.map(|(name, text)| (name.as_str(), text.as_str()))
     }
 }
 

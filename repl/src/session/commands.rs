@@ -352,10 +352,14 @@ fn emit(session: &mut Session<'_>, rest: &str) {
     let what = what.trim();
     let Some((_, stage)) = Stage::ALL.iter().find(|(n, _)| *n == name) else {
         let names: Vec<&str> = Stage::ALL.iter().map(|(n, _)| *n).collect();
-        session.wrong(
-            bad(format!("there is no stage `{name}`"))
-                .help(format!("stages: {}", names.join(", "))),
-        );
+        let diag = match name {
+            "" => bad("which stage?"),
+            name => bad(format!("there is no stage `{name}`")),
+        };
+        session.wrong(diag.help(format!(
+            "stages: {}; `:emit asm 2` shows the code of probe 2",
+            names.join(", ")
+        )));
         return;
     };
     let text = match what.parse::<u32>() {
@@ -369,6 +373,12 @@ fn emit(session: &mut Session<'_>, rest: &str) {
         },
         Err(_) => what.to_string(),
     };
+    if what.is_empty() {
+        session.wrong(bad("of what?").help(format!(
+            "`:emit {name} 2` shows probe 2, `:emit {name} ENTRY` an entry"
+        )));
+        return;
+    }
     let name = "this entry";
     let script = match entry::sort(&text) {
         Entry::Statements => session.bench.borrow_mut().statements_script(name, &text),
@@ -405,7 +415,11 @@ fn words(text: &str) -> Vec<String> {
 fn run_ready(session: &mut Session<'_>, rest: &str) {
     let mut words = words(rest).into_iter();
     let Some(name) = words.next() else {
-        let text = crate::library();
+        let rows: Vec<[String; 2]> = nettrace_stdlib::SCRIPTS
+            .iter()
+            .map(|script| [script.name.to_string(), script.purpose().to_string()])
+            .collect();
+        let text = look::table(&rows, &[]);
         session.show(&text);
         return;
     };
@@ -455,6 +469,7 @@ fn set(session: &mut Session<'_>, rest: &str) {
                 session.wrong(diag);
             }
         }
+        (Some("stats"), _) => session.wrong(bad("`stats` is `on` or `off`")),
         (Some(name), Some(value)) => session.set(name, value),
         (Some(name), None) => session.wrong(bad(format!("`{name}` needs a value"))),
     }

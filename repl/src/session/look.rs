@@ -11,6 +11,7 @@ use nettrace_runtime::list;
 
 use super::Session;
 use super::commands::{self, COMMANDS};
+use super::output;
 
 /// More probes than this are listed without their arguments.
 const FEW: usize = 40;
@@ -46,7 +47,7 @@ fn described(kernel: &dyn Kernel, text: &str) -> Result<String, Box<Diagnostic>>
     let name = parts.next().unwrap_or("").trim();
     let mut id = find(kernel, name)?;
     let mut path = String::new();
-    for member in parts.map(str::trim) {
+    for member in parts.map(|member| member.trim_matches([' ', '*'])) {
         let Some(found) = members::find(kernel, id, member) else {
             return Err(Box::new(no_member(kernel, id, member)));
         };
@@ -83,6 +84,8 @@ fn find(kernel: &dyn Kernel, name: &str) -> Result<KernelTypeId, Box<Diagnostic>
         ("", TypeKind::Enum),
         ("", TypeKind::Int),
     ];
+    // What it points to is what is asked for.
+    let name = name.trim_end_matches([' ', '*']);
     for (keyword, kind) in kinds {
         if let Some(bare) = name.strip_prefix(keyword)
             && let Some(id) = kernel.find_type(kind, bare.trim())
@@ -210,10 +213,24 @@ fn explained(name: &str) -> Option<String> {
         return Some(format!("{}\n    {}\n", usage.trim_end(), command.doc));
     }
     let file = nettrace_stdlib::prelude(name)?;
-    let header = format!("macro {name}(");
-    let line = file.text.lines().find(|line| line.starts_with(&header))?;
-    let usage = line.trim_end_matches('{').trim_end();
-    Some(format!("{usage}\n    {}\n", file.purpose()))
+    Some(format!(
+        "{}\n    {}\n",
+        heading(file.text, name)?,
+        file.purpose()
+    ))
+}
+
+/// `macro flow(x)`: how a macro of a text is used.
+pub(super) fn heading<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let is_own = |line: &&str| {
+        let rest = line
+            .strip_prefix("macro ")
+            .and_then(|l| l.strip_prefix(name));
+        rest.is_some_and(|rest| rest.trim_start().starts_with('('))
+    };
+    let line = text.lines().find(is_own)?;
+    let end = line.find(')').map_or(line.len(), |at| at + 1);
+    line.get(..end)
 }
 
 fn overview() -> String {
@@ -241,13 +258,18 @@ fn overview() -> String {
     table(&rows, &[])
 }
 
-/// Rows in columns; those of the numbers in `right` are aligned on the right.
+/// Narrower than this no column is made.
+const NARROW: usize = 30;
+
+/// Rows in columns; those of the numbers in `right` are aligned on the right. Where the last one does not fit into the line, it goes on
+/// below itself.
 pub(super) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..N).map(width).collect();
+    let columns = output::columns();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
@@ -261,8 +283,35 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> St
                 false => line.push_str(&format!("{cell}{fill}")),
             }
         }
-        text.push_str(line.trim_end());
+        let last = row.last().map_or(0, |cell| cell.chars().count());
+        let indent = line.trim_end().chars().count().saturating_sub(last);
+        let room = columns.saturating_sub(indent).max(NARROW);
+        let broken = last > room && !right.contains(&(N - 1));
+        match row.last() {
+            Some(cell) if broken => {
+                let head: String = line.chars().take(indent).collect();
+                let lines = broken_into(cell, room);
+                let between = format!("\n{}", " ".repeat(indent));
+                text.push_str(&format!("{head}{}", lines.join(&between)));
+            }
+            _ => text.push_str(line.trim_end()),
+        }
         text.push('\n');
     }
     text
+}
+
+/// A text in lines of at most `room` columns, between words.
+fn broken_into(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
 }

@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use nettrace_compiler::kernel::{Feature, Kernel as _};
 use nettrace_compiler::pipeline::Compiled;
+use nettrace_compiler::session::known_value;
 use nettrace_grammar::{Diagnostic, SourceMap, codes};
 use nettrace_runtime::host::LiveKernel;
 use nettrace_runtime::load::LoadOptions;
@@ -83,6 +84,8 @@ pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
         to_edit: None,
         began: Instant::now(),
         leaving: false,
+        exit: None,
+        forbidden: false,
     };
     session.greet(editor.is_some());
     // Without it `:stats` has no times; whoever may not count sees none.
@@ -102,8 +105,10 @@ fn blocked(person: bool) -> io::Result<Signals> {
     if !person {
         return Signals::block();
     }
+    // First, so that the thread that watches for hangups has it blocked, too.
+    let interrupts = Signals::of(&[Signal::SIGINT])?;
     editor::hangup::watch()?;
-    Signals::of(&[Signal::SIGINT])
+    Ok(interrupts)
 }
 
 /// A session.
@@ -120,6 +125,10 @@ pub(crate) struct Session<'s> {
     /// When the entry was handed in.
     began: Instant,
     leaving: bool,
+    /// What `exit(N)` said.
+    exit: Option<i32>,
+    /// This process may not trace.
+    forbidden: bool,
 }
 
 impl Session<'_> {
@@ -162,6 +171,7 @@ impl Session<'_> {
             ));
         }
         if let Some(diag) = nettrace_runtime::units::forbidden() {
+            self.forbidden = true;
             self.reporter
                 .host(diag.note("types, checks, `:emit`, `:type` and `:list` work all the same"));
         }
@@ -193,9 +203,16 @@ impl Session<'_> {
             return;
         }
         if script.unit.script.probes.is_empty() && script.unit.diags.is_empty() {
+            if let Some(config) = &script.unit.script.config {
+                for entry in &config.entries {
+                    self.set(&entry.key.name, &entry.value.name);
+                }
+            }
             let kept = self.bench.borrow_mut().keep(&script);
             if !kept.is_empty() {
                 self.say(&format!("defined {}", kept.join(", ")));
+            }
+            if !kept.is_empty() || script.unit.script.config.is_some() {
                 return;
             }
         }
@@ -233,6 +250,10 @@ impl Session<'_> {
         else {
             return None;
         };
+        if self.forbidden {
+            self.without_kernel(compiled);
+            return None;
+        }
         let elf = artifact.elf.clone();
         let added = self.ask(move |units| units.add(&elf, replaces.as_ref()))?;
         match added {
@@ -245,6 +266,19 @@ impl Session<'_> {
                 self.reporter.print(&script.sources, &diags);
                 None
             }
+        }
+    }
+
+    /// What an entry comes to that may not be loaded: its value, if the compiler knows it.
+    fn without_kernel(&self, compiled: &Compiled) {
+        match known_value(compiled) {
+            Some((layout, bytes)) => {
+                self.ask(move |units| units.show(&layout, &bytes));
+            }
+            None => self.wrong(Diagnostic::host(
+                codes::NO_PRIVILEGE,
+                "not allowed to trace: the entry was only checked",
+            )),
         }
     }
 
@@ -302,6 +336,7 @@ impl Session<'_> {
         };
         if added.exit.is_some() {
             self.leaving = true;
+            self.exit = added.exit;
         }
         let program = attempt.compiled.program.as_ref();
         if program.is_some_and(|program| !program.maps.is_empty()) && store::stores(text) {
@@ -434,9 +469,9 @@ impl Session<'_> {
     /// Ends the session; nothing stays in the kernel.
     fn leave(self) -> Exit {
         let before = self.signals.stops();
-        let signals = self.signals;
+        let (signals, exit) = (self.signals, self.exit);
         self.tracer.finish(&|| signals.stops() > before);
-        Exit::Done
+        exit.map_or(Exit::Done, Exit::Script)
     }
 
     /// A line for the person, beside the results.

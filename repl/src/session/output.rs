@@ -44,8 +44,8 @@ const WIDTH: usize = 100;
 
 nix::ioctl_read_bad!(window_size, nix::libc::TIOCGWINSZ, nix::libc::winsize);
 
-/// Columns of the terminal, which may have changed since the last time.
-fn columns() -> usize {
+/// Columns of the terminal, which may have changed since the last time; of what is no terminal, those of a common one.
+pub(super) fn columns() -> usize {
     let mut size = nix::libc::winsize {
         ws_row: 0,
         ws_col: 0,
@@ -79,8 +79,8 @@ impl Write for Lines {
             None => return Ok(bytes.len()),
         };
         let whole: Vec<u8> = self.rest.drain(..end).collect();
-        let text = String::from_utf8_lossy(&whole).into_owned();
-        self.printer.borrow_mut().print(text);
+        let text = String::from_utf8_lossy(&whole);
+        self.printer.borrow_mut().print(harmless(&text));
         Ok(bytes.len())
     }
 
@@ -89,8 +89,54 @@ impl Write for Lines {
     }
 }
 
+/// The text with `\\xNN` for control characters that would move the cursor: they would garble the line that is typed. Tabs, line breaks
+/// and colours stay.
+fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
+        let (before, control) = rest.split_at(at);
+        out.push_str(before);
+        let length = match colour(control) {
+            Some(length) => {
+                out.push_str(control.get(..length).unwrap_or(""));
+                length
+            }
+            None => {
+                let c = control.chars().next().unwrap_or(' ');
+                out.push_str(&format!("\\x{:02x}", u32::from(c)));
+                c.len_utf8()
+            }
+        };
+        rest = control.get(length..).unwrap_or("");
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Bytes of the colour change that a text begins with: `ESC [ numbers m`.
+fn colour(text: &str) -> Option<usize> {
+    let numbers = text.strip_prefix("\x1b[")?;
+    let end = numbers.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
+    numbers.get(end..)?.starts_with('m').then_some(2 + end + 1)
+}
+
 impl Output for Lines {
     fn watched(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_moves_the_cursor() {
+        assert_eq!(harmless("a\tb\n"), "a\tb\n");
+        assert_eq!(harmless("a\rb\x1b[2Jc\x07"), "a\\x0db\\x1b[2Jc\\x07");
+        assert_eq!(harmless("\x1b[1;31mred\x1b[0m"), "\x1b[1;31mred\x1b[0m");
+        assert_eq!(harmless("é\u{9b}2J\x1b"), "é\\x9b2J\\x1b");
+        assert_eq!(harmless("\x1b["), "\\x1b[");
     }
 }

@@ -148,6 +148,46 @@ fn control_c_clears_the_line() {
 }
 
 #[test]
+fn control_c_ends_what_is_carried_out_and_not_the_session() {
+    let screen = Screen::start("");
+    screen.enter(":wait 600");
+    // A key that comes before the wait has begun is lost.
+    screen.wait_until("prompt", |text| {
+        let back = text.ends_with("nt>");
+        if !back {
+            screen.press("C-c");
+        }
+        back
+    });
+    screen.enter(":help pid");
+    screen.wait_for("uint32 pid");
+    screen.leave();
+}
+
+#[test]
+fn what_is_printed_cannot_move_the_cursor() {
+    if !may_trace() {
+        return;
+    }
+    let screen = Screen::start("");
+    screen.enter(r#"printf("%s|\x1b[2J|\r\n", "still here")"#);
+    let text = screen.wait_for(r"still here|\x1b[2J|\x0d");
+    assert!(text.contains("nt> printf("), "{text}");
+}
+
+#[test]
+fn help_is_broken_between_words() {
+    let screen = Screen::start("");
+    screen.resize(80, 50);
+    screen.enter(":help");
+    let text = screen.wait_for(":quit  ");
+    assert!(
+        text.contains("Attaches a probe, which gets a number and runs while you\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_line_is_whole_after_the_window_has_changed() {
     let screen = Screen::start("");
     let long = "1111111111 + 2222222222 + 3333333333 + 4444444444 + 5555555555 + 66666666 + 777777";

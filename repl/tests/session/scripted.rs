@@ -7,6 +7,13 @@ use crate::screen::may_trace;
 
 /// What a session prints to standard output and to standard error.
 fn session(entries: &str) -> (String, String) {
+    let (code, out, err) = ended(entries);
+    assert_eq!(code, Some(0), "{err}");
+    (out, err)
+}
+
+/// The same with the exit code.
+fn ended(entries: impl AsRef<[u8]>) -> (Option<i32>, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_nettrace"))
         .arg("repl")
         .stdin(Stdio::piped())
@@ -15,12 +22,17 @@ fn session(entries: &str) -> (String, String) {
         .spawn()
         .expect("nettrace starts");
     let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(entries.as_bytes()).expect("it reads");
-    drop(stdin);
+    let entries = entries.as_ref().to_vec();
+    // It may answer more than a pipe holds before it has read everything, or leave early.
+    let writer = std::thread::spawn(move || stdin.write_all(&entries));
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(0));
+    let _ = writer.join();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 #[test]
@@ -106,6 +118,70 @@ fn a_saved_session_is_a_script_that_checks() {
         .expect("nettrace starts");
     let messages = String::from_utf8_lossy(&checked.stderr).into_owned();
     assert_eq!(checked.status.code(), Some(0), "{messages}");
+}
+
+#[test]
+fn structs_of_maps_are_readable() {
+    if !may_trace() {
+        return;
+    }
+    // A struct of the kernel at an address that cannot be read is all zero.
+    let (out, _) = session("@h = *(struct iphdr *)0\n@h\n@t = *curtask\n@t\n");
+    let (short, long) = out
+        .split_once("@t: {\n")
+        .expect("a struct over several lines");
+    assert!(short.starts_with("@h: {"), "{short}");
+    assert!(long.contains("\n  .comm = tracer,\n"), "{long}");
+}
+
+#[test]
+fn the_exit_code_is_that_of_exit() {
+    if !may_trace() {
+        return;
+    }
+    let (code, out, _) = ended("1\nfoo\nexit(3)\n2\n");
+    assert_eq!((code, out.as_str()), (Some(3), "1\n"));
+}
+
+#[test]
+fn a_config_block_sets_options() {
+    let (out, err) = session("config = { max_strlen = 100; nonsense = 1 }\n:set\n");
+    assert!(out.starts_with("max_strlen = 100\noptions: "), "{out}");
+    assert!(err.contains("there is no option `nonsense`"), "{err}");
+}
+
+#[test]
+fn no_input_ends_a_session() {
+    let mut garbage = String::new();
+    for entry in [
+        &"(".repeat(20_000),
+        &"a".repeat(100_000),
+        "\u{1}\u{1b}[2J\u{7f}",
+        "\0",
+        "\"",
+        "/* open",
+        "}",
+        "99999999999999999999",
+        ":",
+        "::",
+        ":stop 99",
+        ":load /nonexistent",
+        ":type struct sk_buff.nonsense",
+        ":list nonsense:*",
+        ":emit",
+        ":edit",
+        ":wait forever",
+        "config = {",
+    ] {
+        // An empty line hands in what is open.
+        garbage.push_str(&format!("{entry}\n\n"));
+    }
+    let (out, err) = session(&format!("{garbage}:help pid\n"));
+    assert!(out.contains("uint32 pid"), "{err}");
+    let mut bytes = b"\xff\xfe \"\xff\"\n".to_vec();
+    bytes.extend_from_slice(b":help pid");
+    let (_, out, _) = ended(bytes);
+    assert!(out.contains("uint32 pid"), "{out}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(super) fn each<T: Sync, R: Send>(
     let mut done = 0;
     thread::scope(|scope| {
         let started = (0..THREADS)
-            .filter(|_| thread::Builder::new().spawn_scoped(scope, &work).is_ok())
+            .filter(|_| thread::Builder::new().spawn_scoped(scope, work).is_ok())
             .count();
         if started == 0 {
             work();

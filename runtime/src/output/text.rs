@@ -7,7 +7,8 @@ use nettrace_grammar::Diagnostic;
 
 use super::stream::Output;
 use super::value::{
-    write_broad, write_display, write_failure, write_key, write_result, write_value,
+    write_broad, write_broad_after, write_display, write_failure, write_key, write_result,
+    write_value,
 };
 use super::writer::Writer;
 use super::{Ledger, Lost, Names, Sink, Skipped, TextKind, hist};
@@ -67,7 +68,7 @@ impl<O: Output, M: Write> Sink for TextSink<O, M> {
 
     fn map(&mut self, table: &Table<'_>, names: &mut Names) {
         for row in &table.rows {
-            write_row(self.writer.results(), table.name, row, names);
+            write_row(self.writer.results(), table.name, row, names, self.width);
             self.writer.completed();
         }
     }
@@ -106,7 +107,14 @@ impl<O: Output, M: Write> Sink for TextSink<O, M> {
     }
 }
 
-fn write_row(out: &mut Vec<u8>, name: &str, row: &Row<'_>, names: &mut Names) {
+fn write_row(
+    out: &mut Vec<u8>,
+    name: &str,
+    row: &Row<'_>,
+    names: &mut Names,
+    width: Option<fn() -> usize>,
+) {
+    let start = out.len();
     out.extend_from_slice(name.as_bytes());
     if let Some(key) = &row.key {
         out.push(b'[');
@@ -117,7 +125,10 @@ fn write_row(out: &mut Vec<u8>, name: &str, row: &Row<'_>, names: &mut Names) {
     match &row.value {
         Ok(Reduced::Value(value)) => {
             out.push(b' ');
-            write_value(out, value, names);
+            match width {
+                Some(width) => write_broad_after(out, value, names, width(), out.len() - start),
+                None => write_value(out, value, names),
+            }
         }
         Ok(Reduced::Stats {
             count,

@@ -15,12 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
-use nettrace_compiler::artifact::{Attach, MapId, Plan, ProgramId};
+use nettrace_compiler::artifact::{Attach, Layout, MapId, Plan, ProgramId};
 use nettrace_grammar::{Diagnostic, codes};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use self::nobody::Nobody;
 use self::unit::Unit;
+use crate::decode::decode;
 use crate::events::{self, Dispatcher, State};
 use crate::host::HostFunctions;
 use crate::live::Live as _;
@@ -373,6 +374,14 @@ impl Units {
     /// Scripts that come later make a new map of this name.
     pub fn forget_map(&mut self, map: &str) {
         self.shared.forget(map);
+    }
+
+    /// Prints a value that no program sends.
+    pub fn show(&mut self, layout: &Layout, bytes: &[u8]) {
+        let mut state = self.state.take().unwrap_or_default();
+        self.sink.value(&decode(layout, bytes), &mut state.names);
+        self.state = Some(state);
+        self.flush();
     }
 
     /// Prints what has been sent so far.

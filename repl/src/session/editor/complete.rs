@@ -328,15 +328,16 @@ fn named(bench: &Bench, text: &str, start: usize, word: &str) -> Vec<Candidate> 
             Candidate::described(format!("{}{colon}", kind.name), kind.usage)
         }));
     }
-    let own = bench.macros().map(str::to_string);
+    let own = bench.macros();
     let library = nettrace_stdlib::PRELUDE
         .iter()
-        .flat_map(|file| file.macros());
-    let macros = own.chain(library.map(str::to_string));
-    let macros = macros.filter(|name| !word.is_empty() && name.starts_with(word));
-    found.extend(
-        macros.map(|name| Candidate::described(format!("{name}("), &format!("macro {name}(…)"))),
-    );
+        .flat_map(|file| file.macros().map(|name| (name, file.text)));
+    let macros = own.chain(library);
+    let macros = macros.filter(|(name, _)| !word.is_empty() && name.starts_with(word));
+    found.extend(macros.map(|(name, text)| {
+        let usage = look::heading(text, name).unwrap_or(name);
+        Candidate::described(format!("{name}("), usage)
+    }));
     found
 }
 

@@ -24,6 +24,18 @@ pub fn write_broad(
     page.value(value, 0, 0);
 }
 
+/// The same behind something that takes `used` columns of the line.
+pub fn write_broad_after(
+    out: &mut Vec<u8>,
+    value: &Value<'_>,
+    names: &mut Names,
+    width: usize,
+    used: usize,
+) {
+    let mut page = Page { out, names, width };
+    page.value(&Ok(*value), used, 0);
+}
+
 struct Page<'a> {
     out: &'a mut Vec<u8>,
     names: &'a mut Names,
@@ -69,6 +81,11 @@ impl Page<'_> {
     }
 
     fn record(&mut self, fields: Fields<'_>, depth: usize) {
+        let nothing = fields.iter().all(|(_, value)| is_zero(&value, MAX_DEPTH));
+        if nothing {
+            let text = format!("{{ ({}) }}", zero_members(fields.len()));
+            return self.out.extend_from_slice(text.as_bytes());
+        }
         self.out.push(b'{');
         let mut zeros = 0;
         for (name, value) in fields.iter() {
@@ -87,13 +104,8 @@ impl Page<'_> {
         }
         if zeros > 0 {
             self.line(depth + 1);
-            let plural = if zeros == 1 {
-                "member is"
-            } else {
-                "members are"
-            };
-            self.out
-                .extend_from_slice(format!("({zeros} {plural} zero)").as_bytes());
+            let text = format!("({})", zero_members(zeros));
+            self.out.extend_from_slice(text.as_bytes());
         }
         self.line(depth);
         self.out.push(b'}');
@@ -140,6 +152,13 @@ impl Page<'_> {
     }
 }
 
+fn zero_members(count: usize) -> String {
+    match count {
+        1 => "1 member is zero".to_string(),
+        count => format!("{count} members are zero"),
+    }
+}
+
 /// Whether there is nothing to see: numbers, addresses and texts that are zero, and structs of nothing else. Names of numbers are worth
 /// seeing.
 fn is_zero(value: &Result<Value<'_>, DecodeError>, depth: usize) -> bool {
@@ -151,6 +170,7 @@ fn is_zero(value: &Result<Value<'_>, DecodeError>, depth: usize) -> bool {
             true
         }
         Ok(Value::Bool(false)) => true,
+        Ok(Value::Ip(ip)) => ip.is_unspecified(),
         Ok(Value::Text { bytes, cut }) => bytes.is_empty() && !cut,
         Ok(Value::Record(fields)) => fields.iter().all(|(_, value)| is_zero(&value, depth)),
         Ok(Value::Array(items)) => items.iter().all(|value| is_zero(&value, depth)),
@@ -233,6 +253,10 @@ mod tests {
         );
         let short = "{ .list = { .next = 0x0, .prev = 0x0 }, .mark = 7, .len = 0, .hash = 0 }";
         assert_eq!(show(&outer, &words(&[0, 0, 7, 0, 0]), 80), short);
+        assert_eq!(
+            show(&outer, &words(&[0; 5]), 20),
+            "{ (4 members are zero) }"
+        );
     }
 
     #[test]

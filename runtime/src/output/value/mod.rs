@@ -12,7 +12,7 @@ use std::io::Write;
 
 use nettrace_compiler::artifact::StackMode;
 
-pub use broad::write_broad;
+pub use broad::{write_broad, write_broad_after};
 
 use super::Names;
 use super::format::number;

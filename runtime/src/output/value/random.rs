@@ -30,6 +30,7 @@ fn mode() -> impl Strategy<Value = StackMode> {
 fn leaf() -> impl Strategy<Value = Layout> {
     prop_oneof![
         (width(), any::<bool>()).prop_map(|(bytes, signed)| Layout::Int { bytes, signed }),
+        width().prop_map(|bytes| Layout::Net { bytes }),
         (width(), 0u8..70, 0u8..70, any::<bool>()).prop_map(|(bytes, shift, width, signed)| {
             Layout::Bits {
                 bytes,

@@ -29,6 +29,14 @@ fn integers_of_all_widths() {
 }
 
 #[test]
+fn network_order_is_read_as_what_it_means() {
+    let net = |bytes| Layout::Net { bytes };
+    assert_eq!(show(&net(2), &443u16.to_be_bytes()), "443");
+    assert_eq!(show(&net(4), &0xfeed_beefu32.to_be_bytes()), "4276993775");
+    assert_eq!(show(&net(8), &7u64.to_be_bytes()), "7");
+}
+
+#[test]
 fn bit_fields() {
     let bits = |shift, width, signed| Layout::Bits {
         bytes: 2,
