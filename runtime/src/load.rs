@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 
-use aya::maps::{Map, MapData, RingBuf};
 use nettrace_compiler::artifact::{
     Attach, Map as PlannedMap, MapId, Plan, Program, ProgramId, Target,
 };
@@ -24,6 +23,7 @@ use crate::live::{Entries, Live, Missed};
 use crate::maps::KernelMap;
 use crate::output::Skipped;
 use crate::privilege::refused;
+use crate::ring::KernelRing;
 use crate::sys::{self, SysError};
 
 /// Up to this many links are closed at once, before the last events are printed.
@@ -208,7 +208,7 @@ impl Loaded {
     ///
     /// # Errors
     /// `KERNEL_REFUSED` when it cannot be mapped.
-    pub fn ring(&self) -> Result<Option<RingBuf<MapData>>, Diagnostic> {
+    pub fn ring(&self) -> Result<Option<KernelRing>, Diagnostic> {
         let Some(map) = self.plan.ring.and_then(|id| self.maps.get(id)) else {
             return Ok(None);
         };
@@ -218,10 +218,9 @@ impl Loaded {
                 .help("a smaller one may fit: `config = { perf_rb_pages = 16 }`")
         };
         let fd = map.as_fd().try_clone_to_owned().map_err(|e| failed(&e))?;
-        let data = MapData::from_fd(fd).map_err(|e| failed(&e))?;
-        let ring = Map::from_map_data(data)
-            .and_then(RingBuf::try_from)
-            .map_err(|e| failed(&e))?;
+        // In a session it is the ring of another script, and as large as that wanted.
+        let size = sys::info::max_entries(map.as_fd()).map_err(|e| failed(&e))?;
+        let ring = KernelRing::new(fd, size).map_err(|e| failed(&e))?;
         Ok(Some(ring))
     }
 

@@ -14,7 +14,7 @@ pub(crate) const WINDOW: Duration = Duration::from_millis(20);
 /// A time so far ahead is none, and must not hold up the others.
 const AHEAD: u64 = 1_000_000_000;
 /// More records do not wait; the oldest go first.
-const MAX_HELD: usize = 32 << 10;
+const MAX_HELD: usize = 8 << 10;
 /// Buffers of records that have gone are kept up to this size for those that come.
 const MAX_SPARE: usize = 1 << 10;
 

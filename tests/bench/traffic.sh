@@ -58,13 +58,18 @@ printing() {
 }
 
 ip netns exec peer sh -c 'nc -n -l -k 9000 > /dev/null 2>&1' &
+listener=$!
 sleep 0.5
-throughput 'not traced'
-begin Attached 'nettrace run skb-path host 192.0.2.99' && throughput 'nettrace' && finish && echo "nettrace: $peak kB at the peak" && grep -v Attached /tmp/messages
-begin listening 'chroot /opt pwru host 192.0.2.99' && throughput 'pwru' && finish && echo "pwru: $peak kB at the peak"
+for round in $(seq ${ROUNDS:-3}); do
+    throughput 'not traced'
+    begin Attached 'nettrace run skb-path host 192.0.2.99' && throughput 'nettrace' && finish && echo "nettrace: $peak kB at the peak"
+    grep -v Attached /tmp/messages
+    begin listening 'chroot /opt pwru host 192.0.2.99' && throughput 'pwru' && finish && echo "pwru: $peak kB at the peak"
 
-rm -f /tmp/lines
-begin Attached 'nettrace run skb-path -o /tmp/lines icmp' && printing 'nettrace' /tmp/lines && finish && grep -v Attached /tmp/messages
-rm -f /tmp/lines
-begin listening 'chroot /opt pwru --output-file /tmp/lines icmp' && printing 'pwru' /tmp/lines && finish
-pkill nc
+    rm -f /tmp/lines
+    begin Attached 'nettrace run skb-path -o /tmp/lines icmp' && printing 'nettrace' /tmp/lines && finish && echo "nettrace: $peak kB at the peak"
+    grep -v Attached /tmp/messages
+    rm -f /tmp/lines
+    begin listening 'chroot /opt pwru --output-file /tmp/lines icmp' && printing 'pwru' /tmp/lines && finish && echo "pwru: $peak kB at the peak"
+done
+kill $listener

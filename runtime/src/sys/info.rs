@@ -1,8 +1,10 @@
-//! What the kernel counts about programs and links: hits that did not come through.
+//! What the kernel tells about programs, links and maps: hits that did not come through, sizes.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{bpf_cmd, bpf_link_info, bpf_link_type, bpf_prog_info, bpf_stats_type};
+use aya_obj::generated::{
+    bpf_cmd, bpf_link_info, bpf_link_type, bpf_map_info, bpf_prog_info, bpf_stats_type,
+};
 
 use super::{SysError, attr, bpf, bpf_fd};
 
@@ -14,6 +16,16 @@ pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> u64 {
     match read(program, &mut info) {
         Some(()) => info.recursion_misses,
         None => 0,
+    }
+}
+
+/// How many entries a map has room for; bytes of a ring buffer.
+pub(crate) fn max_entries(map: BorrowedFd<'_>) -> Result<u32, SysError> {
+    // SAFETY: a C struct of integers, for which zero is a value.
+    let mut info: bpf_map_info = unsafe { std::mem::zeroed() };
+    match read(map, &mut info) {
+        Some(()) => Ok(info.max_entries),
+        None => Err(SysError::last("BPF_OBJ_GET_INFO_BY_FD")),
     }
 }
 

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aya::maps::{MapData, RingBuf};
 use nettrace_compiler::artifact::{Attach, Layout, MapId, Plan, ProgramId};
 use nettrace_grammar::{Diagnostic, codes};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -28,7 +27,7 @@ use crate::live::Live as _;
 use crate::load::{Attached, LoadOptions, Loaded, SharedMaps};
 use crate::order::Order;
 use crate::output::{Sink, Skipped};
-use crate::ring::Ring as _;
+use crate::ring::{KernelRing, Ring as _};
 use crate::run::pace::Pace;
 use crate::run::{milliseconds, now, read_start, refused, wait};
 use crate::{sys, wire};
@@ -98,7 +97,7 @@ pub struct Units {
     options: LoadOptions,
     functions: HostFunctions,
     shared: SharedMaps,
-    ring: Option<RingBuf<MapData>>,
+    ring: Option<KernelRing>,
     sink: Box<dyn Sink>,
     state: Option<Box<State>>,
     units: BTreeMap<u32, Unit>,
