@@ -29,6 +29,8 @@ pub(crate) struct Words {
     pub(crate) own: Vec<String>,
     /// `--help`
     pub(crate) help: bool,
+    /// All of them, as they were written.
+    pub(crate) written: Vec<String>,
 }
 
 /// How many values follow an option of nettrace; `None` for what is not one.
@@ -40,7 +42,10 @@ pub(crate) fn read(
     known: &[ScriptOption],
     own: Own<'_>,
 ) -> Result<Words, Box<Diagnostic>> {
-    let mut out = Words::default();
+    let mut out = Words {
+        written: words.to_vec(),
+        ..Words::default()
+    };
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         if word == "--" {

@@ -36,6 +36,7 @@ use self::board::Board;
 use self::editor::Editor;
 use self::entry::Entry;
 use self::input::{Lines, Read};
+use self::store::Past;
 use crate::cli::ReplArgs;
 use crate::options::{self, Words};
 use crate::report::{Exit, Reporter};
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
         board: Board::default(),
         reporter,
         signals: &signals,
-        statements: Vec::new(),
+        past: Vec::new(),
         to_edit: None,
         began: Instant::now(),
         leaving: false,
@@ -118,8 +119,8 @@ pub(crate) struct Session<'s> {
     board: Board,
     reporter: Reporter,
     signals: &'s Signals,
-    /// Statements that were carried out and stored something, for `:save`.
-    statements: Vec<String>,
+    /// What was carried out and stored something, in its order, for `:save`.
+    past: Vec<Past>,
     /// What the next line begins with.
     to_edit: Option<String>,
     /// When the entry was handed in.
@@ -224,6 +225,7 @@ impl Session<'_> {
             return;
         };
         self.bench.borrow_mut().keep(&attempt.script);
+        self.past.extend(Past::of(&attempt.script, origin, words));
         if added.exit.is_some() || added.gone {
             return;
         }
@@ -340,7 +342,7 @@ impl Session<'_> {
         }
         let program = attempt.compiled.program.as_ref();
         if program.is_some_and(|program| !program.maps.is_empty()) && store::stores(text) {
-            self.statements.push(text.trim().to_string());
+            self.past.push(Past::Statements(text.trim().to_string()));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sessions that are read from a file: entries in, output out.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::screen::may_trace;
@@ -97,27 +97,54 @@ fn exit_in_a_probe_ends_the_probe_and_not_the_session() {
 }
 
 #[test]
-fn a_saved_session_is_a_script_that_checks() {
+fn a_saved_session_is_a_script_that_does_the_same() {
     if !may_trace() {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("saved.nt");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let own = "#define TWO 2\nconfig = { max_map_keys = 7 }\nmacro double(x) { x * TWO }\n\
+               begin { @limit = double(getopt(\"n\", 3)); }\ninterval:ms:5 { printf(\"own %d\\n\", @limit); }\n";
+    std::fs::write(path("own.nt"), own).expect("a file");
     let entries = format!(
-        "macro twice(x) {{ x * 2 }}\n@limit = twice(21)\ninterval:s:9 {{ print(@limit); }}\ninterval:s:8 {{ print(1); }}\n:stop 2\n:save {}\n",
-        file.display()
+        "macro twice(x) {{ x * 2 }}\n:set max_strlen 100\nlet @m = lruhash(3);\n@m[1] = twice(21)\n\
+         begin {{ @n = @m[1] + 1; }}\n@n++\ninterval:ms:5 {{ printf(\"typed %d\\n\", @n); }}\n\
+         interval:s:8 {{ print(1); }}\n:stop 2\n:load {} --n 5\n:wait 0.2\n:save {}\n",
+        path("own.nt"),
+        path("saved.nt"),
     );
-    session(&entries);
-    let text = std::fs::read_to_string(&file).expect("a script");
-    assert!(text.contains("\n    @limit = twice(21);\n"), "{text}");
+    let (out, err) = session(&entries);
+    assert!(
+        out.contains("own 10\n") && out.contains("typed 44\n"),
+        "{out}{err}"
+    );
+    let told = format!("`nettrace {} --n 5` runs it", path("saved.nt"));
+    assert!(err.contains(&told), "{err}");
+    let text = std::fs::read_to_string(path("saved.nt")).expect("a script");
     assert!(text.contains("\n// stopped 2: interval:s:8"), "{text}");
-    let checked = Command::new(env!("CARGO_BIN_EXE_nettrace"))
-        .arg("check")
-        .arg(&file)
-        .output()
+    assert!(
+        text.contains("max_map_keys = 7;\n    max_strlen = 100;"),
+        "{text}"
+    );
+    let mut again = Command::new("timeout")
+        .args(["120", env!("CARGO_BIN_EXE_nettrace")])
+        .args([path("saved.nt").as_str(), "--n", "5"])
+        .stdout(Stdio::piped())
+        .spawn()
         .expect("nettrace starts");
-    let messages = String::from_utf8_lossy(&checked.stderr).into_owned();
-    assert_eq!(checked.status.code(), Some(0), "{messages}");
+    let lines = BufReader::new(again.stdout.take().expect("a pipe")).lines();
+    let (mut own, mut typed) = (false, false);
+    for line in lines.map_while(Result::ok) {
+        own |= line == "own 10";
+        typed |= line == "typed 44";
+        if own && typed {
+            break;
+        }
+    }
+    let process = nix::unistd::Pid::from_raw(again.id().cast_signed());
+    let _ = nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM);
+    let _ = again.wait();
+    assert!(own && typed, "own: {own}, typed: {typed}\n{text}");
 }
 
 #[test]
@@ -202,11 +229,16 @@ fn memory_stays_flat() {
     let resident = |entries: usize| {
         let mut text = String::from("@n = 0\n");
         for number in 0..entries {
-            text.push_str(&format!("@n += {number}\n"));
+            let entry = match number % 10 {
+                0 => "interval:s:600 { @m[comm] = count(); }\n:stop all\n:clear".to_string(),
+                1 => "nonsense(".to_string(),
+                2 => ":type struct list_head".to_string(),
+                _ => format!("@n += {number}"),
+            };
+            text.push_str(&format!("{entry}\n"));
         }
-        text.push_str("interval:s:600 { @m = count(); }\n:stop 1\n:clear\n");
-        // `cat` is a child of the shell of the same name: the pid of the session itself is what counts.
-        text.push_str("pid\n:wait 2\n");
+        // It waits until it is killed.
+        text.push_str("printf(\"%s\\n\", \"all done\")\n:wait 3600\n");
         let mut child = Command::new(env!("CARGO_BIN_EXE_nettrace"))
             .arg("repl")
             .stdin(Stdio::piped())
@@ -215,14 +247,18 @@ fn memory_stays_flat() {
             .spawn()
             .expect("nettrace starts");
         let mut stdin = child.stdin.take().expect("a pipe");
-        stdin.write_all(text.as_bytes()).expect("it reads");
-        let mut line = String::new();
-        let out = child.stdout.take().expect("a pipe");
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("a line");
+        let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+        let out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut lines = out.map_while(Result::ok);
+        assert!(
+            lines.any(|line| line == "all done"),
+            "the session has ended early"
+        );
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
-        drop(stdin);
+        let _ = child.kill();
         let _ = child.wait();
+        let _ = writer.join();
         let kb = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kb = kb.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
         kb.expect("a number")
