@@ -81,6 +81,11 @@ impl Unavailable {
     }
 }
 
+/// More symbols than most kernels have, modules included.
+const USUAL_SYMBOLS: usize = 256 << 10;
+/// Bytes of so many names.
+const USUAL_NAMES: usize = 8 << 20;
+
 /// A table of symbols, sorted by address.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -95,6 +100,9 @@ impl Table {
     /// Reads the text of a kallsyms file.
     pub fn read(mut source: impl Read) -> Result<Table, Unavailable> {
         let mut builder = Builder::default();
+        // Room that is not used is never touched and costs nothing; growing would copy everything several times.
+        builder.table.entries.reserve_exact(USUAL_SYMBOLS);
+        builder.table.names.reserve_exact(USUAL_NAMES);
         let mut buffer = vec![0u8; 64 << 10];
         let mut filled = 0;
         loop {
