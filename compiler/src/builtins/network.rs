@@ -36,7 +36,7 @@ pub(super) static ROWS: &[Builtin] = &[
         name: "netns_name",
         form: Form::Function,
         signature: "netns_t netns_name(uint32 netns)",
-        doc: "A network namespace, given by its inode number, that prints as its name (`ip netns`), or `init`, or the number.",
+        doc: "A network namespace, given by its inode number, that prints as its name (`ip netns`), or `init`, or the number; 0 prints as `-`.",
         check: check_netns_name,
         lower: Lowering::Value(lower_netns_name),
     },

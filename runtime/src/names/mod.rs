@@ -24,8 +24,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// The name of a network namespace, given by its inode number.
+    /// The name of a network namespace, given by its inode number; `-` for 0, which is none.
     pub fn namespace(&mut self, inode: u64) -> Option<&[u8]> {
+        if inode == 0 {
+            return Some(b"-");
+        }
         self.namespaces.name(inode)
     }
 

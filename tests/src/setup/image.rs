@@ -30,6 +30,7 @@ pub const TOOLS: Root = Root {
     packages: &[
         "bpftool",
         "conntrack",
+        "ethtool",
         "iproute2",
         "iptables",
         "iputils-ping",

@@ -181,6 +181,7 @@ fn times_devices_and_namespaces() {
     assert_eq!(device(0, 0xffff_fffe), "#4294967294");
     assert_eq!(device(5, 1), "#1");
     assert_eq!(show(&Layout::NetNs, &words(&[5])), "5");
+    assert_eq!(show(&Layout::NetNs, &words(&[0])), "-");
 }
 
 #[test]
