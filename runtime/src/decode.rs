@@ -240,6 +240,11 @@ impl<'a> Fields<'a> {
         self.fields.is_empty()
     }
 
+    /// Whether they are the members of a union: several, all in the same place.
+    pub fn overlap(self) -> bool {
+        self.fields.len() > 1 && self.fields.iter().all(|field| field.offset == 0)
+    }
+
     /// Names (empty in tuples) and values in order.
     pub fn iter(
         self,

@@ -2,9 +2,9 @@
 //!
 //! In: a decoded value and how wide a line may be. Out: the same text as [`super::write_value`] where it fits into the line; else a member
 //! per line, indented, again and again, and members that are zero are only counted. Elements of an array that are all the same are
-//! written once.
+//! written once, and so are members of a union that read the same: `.u = { .all = 443, (6 more readings say the same) }`.
 
-use super::{write_failure, write_result, write_value};
+use super::{Keep, write_escaped, write_failure, write_result, write_value};
 use crate::decode::{DecodeError, Fields, Items, Value};
 use crate::output::Names;
 
@@ -55,7 +55,12 @@ impl Page<'_> {
         {
             return;
         }
-        write_result(self.out, value, self.names);
+        match value {
+            Ok(Value::Text { bytes, .. }) if bytes.iter().any(u8::is_ascii_control) => {
+                write_escaped(self.out, bytes, Keep::Printable);
+            }
+            _ => write_result(self.out, value, self.names),
+        }
         let len = self.out.len() - start;
         // One column for the comma behind it.
         if used + len < self.width || depth >= MAX_DEPTH {
@@ -64,7 +69,7 @@ impl Page<'_> {
         match value {
             Ok(Value::Record(fields)) if !fields.is_empty() => {
                 self.out.truncate(start);
-                self.record(*fields, depth);
+                self.record(*fields, used, depth);
             }
             Ok(Value::Array(items)) if holds_structs(*items) => {
                 self.out.truncate(start);
@@ -80,32 +85,98 @@ impl Page<'_> {
         self.out.resize(blanks, b' ');
     }
 
-    fn record(&mut self, fields: Fields<'_>, depth: usize) {
-        let nothing = fields.iter().all(|(_, value)| is_zero(&value, MAX_DEPTH));
-        if nothing {
-            let text = format!("{{ ({}) }}", zero_members(fields.len()));
-            return self.out.extend_from_slice(text.as_bytes());
-        }
-        self.out.push(b'{');
-        let mut zeros = 0;
+    /// `used` columns of the line are taken already.
+    fn record(&mut self, fields: Fields<'_>, used: usize, depth: usize) {
+        let (mut zeros, mut same) = (0, 0);
+        let mut shown: Vec<(&str, Result<Value<'_>, DecodeError>)> = Vec::new();
+        let mut readings: Vec<Vec<u8>> = Vec::new();
+        let union = fields.overlap();
         for (name, value) in fields.iter() {
             if is_zero(&value, MAX_DEPTH) {
                 zeros += 1;
                 continue;
             }
-            self.line(depth + 1);
-            let head = match name.is_empty() {
-                true => String::new(),
-                false => format!(".{name} = "),
+            if union {
+                let reading = self.reading(&value);
+                if readings.contains(&reading) {
+                    same += 1;
+                    continue;
+                }
+                readings.push(reading);
+            }
+            shown.push((name, value));
+        }
+        let rest = left_out(same, zeros);
+        if !self.in_one_line(&shown, &rest, used) {
+            self.over_lines(&shown, &rest, depth);
+        }
+    }
+
+    /// What a member of a union comes to: the value in the innermost of structs with one member each.
+    fn reading(&mut self, value: &Result<Value<'_>, DecodeError>) -> Vec<u8> {
+        let mut value = value.clone();
+        for _ in 0..MAX_DEPTH {
+            let Ok(Value::Record(fields)) = &value else {
+                break;
             };
+            let mut members = fields.iter();
+            match (members.next(), members.next()) {
+                (Some((_, only)), None) => value = only,
+                _ => break,
+            }
+        }
+        let mut text = Vec::new();
+        write_result(&mut text, &value, self.names);
+        text
+    }
+
+    /// `{ .mark = 7, (3 members are zero) }`, if that fits.
+    fn in_one_line(
+        &mut self,
+        shown: &[(&str, Result<Value<'_>, DecodeError>)],
+        rest: &str,
+        used: usize,
+    ) -> bool {
+        let start = self.out.len();
+        self.out.extend_from_slice(b"{ ");
+        for (name, value) in shown {
+            self.out.extend_from_slice(head(name).as_bytes());
+            self.value(value, 0, MAX_DEPTH);
+            self.out.extend_from_slice(b", ");
+            if used + self.out.len() - start > self.width {
+                self.out.truncate(start);
+                return false;
+            }
+        }
+        match rest.is_empty() {
+            true => self.out.truncate(self.out.len() - 2),
+            false => self.out.extend_from_slice(rest.as_bytes()),
+        }
+        self.out.extend_from_slice(b" }");
+        let fits = used + self.out.len() - start < self.width || shown.is_empty();
+        if !fits {
+            self.out.truncate(start);
+        }
+        fits
+    }
+
+    fn over_lines(
+        &mut self,
+        shown: &[(&str, Result<Value<'_>, DecodeError>)],
+        rest: &str,
+        depth: usize,
+    ) {
+        self.out.push(b'{');
+        for (name, value) in shown {
+            self.line(depth + 1);
+            let head = head(name);
             self.out.extend_from_slice(head.as_bytes());
-            self.value(&value, (depth + 1) * INDENT + head.len(), depth + 1);
+            self.value(value, (depth + 1) * INDENT + head.len(), depth + 1);
             self.out.push(b',');
         }
-        if zeros > 0 {
+        if !rest.is_empty() {
             self.line(depth + 1);
-            let text = format!("({})", zero_members(zeros));
-            self.out.extend_from_slice(text.as_bytes());
+            self.out.extend_from_slice(rest.as_bytes());
         }
         self.line(depth);
         self.out.push(b'}');
@@ -152,10 +223,29 @@ impl Page<'_> {
     }
 }
 
-fn zero_members(count: usize) -> String {
-    match count {
-        1 => "1 member is zero".to_string(),
-        count => format!("{count} members are zero"),
+fn head(name: &str) -> String {
+    match name.is_empty() {
+        true => String::new(),
+        false => format!(".{name} = "),
+    }
+}
+
+/// `(2 more readings say the same, 3 members are zero)`
+fn left_out(same: usize, zeros: usize) -> String {
+    let same = match same {
+        0 => None,
+        1 => Some("1 more reading says the same".to_string()),
+        n => Some(format!("{n} more readings say the same")),
+    };
+    let zeros = match zeros {
+        0 => None,
+        1 => Some("1 member is zero".to_string()),
+        n => Some(format!("{n} members are zero")),
+    };
+    let parts: Vec<String> = same.into_iter().chain(zeros).collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("({})", parts.join(", ")),
     }
 }
 
@@ -256,6 +346,41 @@ mod tests {
         assert_eq!(
             show(&outer, &words(&[0; 5]), 20),
             "{ (4 members are zero) }"
+        );
+    }
+
+    #[test]
+    fn readings_of_a_union_that_say_the_same_are_counted() {
+        let field = |name: &str, layout: Layout| Field {
+            name: name.to_string(),
+            offset: 0,
+            layout,
+        };
+        let union = |fields| Layout::Record { fields, size: 8 };
+        let ports = union(vec![
+            field("all", U64),
+            field("tcp", record(&[("port", U64)])),
+            field("udp", record(&[("port", U64)])),
+            field("icmp", testing::int(2, false)),
+        ]);
+        assert_eq!(
+            show(&ports, &words(&[443]), 60),
+            "{ .all = 443, (3 more readings say the same) }"
+        );
+        assert_eq!(
+            show(&ports, &words(&[0x10001]), 60),
+            "{ .all = 65537, .icmp = 1, (2 more readings say the same) }"
+        );
+    }
+
+    #[test]
+    fn texts_in_structs_cannot_move_the_cursor() {
+        let outer = record(&[("cb", Layout::Str { cap: 8 }), ("len", U64)]);
+        let mut bytes = b"a\x1b[2J\0\0\0".to_vec();
+        bytes.extend(words(&[7]));
+        assert_eq!(
+            show(&outer, &bytes, 25),
+            "{\n  .cb = a\\x1b[2J,\n  .len = 7,\n}"
         );
     }
 
