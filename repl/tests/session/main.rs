@@ -53,6 +53,16 @@ fn functions_commands_and_files_are_completed() {
     screen.press("Tab");
     screen.wait_for("nt> :run ct-invalid");
     screen.press("C-u");
+    screen.types("rawtracepoint:netif_receive_skb_list_ent");
+    screen.press("Tab");
+    screen.wait_for("netif_receive_skb_list_entry");
+    screen.press("C-u");
+    // A macro of the library, with its parameters.
+    screen.types("ctst");
+    screen.press("Tab");
+    screen.press("Tab");
+    screen.wait_for("macro ctstatus(");
+    screen.press("C-u");
     screen.types(":load /etc/os-rel");
     screen.press("Tab");
     screen.wait_for("nt> :load /etc/os-release");

@@ -488,6 +488,13 @@ fn attach_point(bench: &Bench, point: &str) -> Found {
                 .map(|taker| Candidate::plain(taker.name))
                 .collect()
         }
+        _ if kind.is_hook() => {
+            let hooks = kernel.hook_functions(&pattern, group.unwrap_or("*"));
+            hooks
+                .into_iter()
+                .map(|hook| Candidate::plain(hook.name))
+                .collect()
+        }
         _ => {
             let functions = kernel.functions_matching(&pattern, group);
             functions
