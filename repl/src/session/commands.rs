@@ -342,7 +342,11 @@ fn stats(session: &mut Session<'_>, _: &str) {
                 .map_or("-".to_string(), |n| n.to_string()),
         ]);
     }
-    let text = look::table(&rows, &[0, 2, 3, 4, 5, 6]);
+    let mut text = look::table(&rows, &[0, 2, 3, 4, 5, 6]);
+    let refused = session.ask(Units::refused_entries).unwrap_or_default();
+    for (map, entries) in refused {
+        text.push_str(&format!("{map} is full: {entries} entries did not fit\n"));
+    }
     session.show(&text);
 }
 

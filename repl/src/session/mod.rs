@@ -101,6 +101,15 @@ pub(crate) fn run(args: &ReplArgs) -> Result<Exit, Exit> {
     Ok(session.leave())
 }
 
+/// A message with what is different in a session.
+fn advised(diag: Diagnostic) -> Diagnostic {
+    let variable = diag.code == codes::UNKNOWN_VARIABLE && diag.message.contains("variable `$");
+    match variable {
+        true => diag.help("variables do not outlive their entry; maps do: `@x = 5`"),
+        false => diag,
+    }
+}
+
 /// Ctrl-C interrupts what is carried out. Without a person, signals end the session as they end a run.
 fn blocked(person: bool) -> io::Result<Signals> {
     if !person {
@@ -243,7 +252,9 @@ impl Session<'_> {
     /// Reports what the compiler says, loads what it made, and keeps the maps.
     fn try_out(&mut self, attempt: &Attempt, replaces: Option<Programs>) -> Option<Added> {
         let Attempt { script, compiled } = attempt;
-        self.reporter.print(&script.sources, &compiled.diagnostics);
+        let diagnostics: Vec<Diagnostic> =
+            compiled.diagnostics.iter().cloned().map(advised).collect();
+        self.reporter.print(&script.sources, &diagnostics);
         let Compiled {
             artifact: Some(artifact),
             program: Some(program),

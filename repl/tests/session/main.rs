@@ -161,6 +161,7 @@ fn control_c_clears_the_line() {
 fn control_c_ends_what_is_carried_out_and_not_the_session() {
     let screen = Screen::start("");
     screen.enter(":wait 600");
+    screen.wait_for("nt> :wait 600");
     // A key that comes before the wait has begun is lost.
     screen.wait_until("prompt", |text| {
         let back = text.ends_with("nt>");

@@ -162,6 +162,33 @@ fn structs_of_maps_are_readable() {
 }
 
 #[test]
+fn what_a_full_map_refuses_is_told() {
+    if !may_trace() {
+        return;
+    }
+    let (out, err) = session(
+        "let @q = hash(2);\n@q[1] = 1; @q[2] = 2; @q[3] = 3\ninterval:ms:5 { @q[elapsed] = 1; }\n:wait 0.3\n:stats\n",
+    );
+    assert!(
+        err.contains("WARNING: Entries that did not fit into full maps: 1\n    @q: 1\n"),
+        "{err}"
+    );
+    assert!(out.contains("@q is full: "), "{out}");
+}
+
+#[test]
+fn a_variable_of_an_earlier_entry_is_explained() {
+    if !may_trace() {
+        return;
+    }
+    let (_, err) = session("$a = 5\n$a\n");
+    assert!(
+        err.contains("variables do not outlive their entry"),
+        "{err}"
+    );
+}
+
+#[test]
 fn the_exit_code_is_that_of_exit() {
     if !may_trace() {
         return;

@@ -23,7 +23,7 @@ use self::unit::Unit;
 use crate::decode::decode;
 use crate::events::{self, Dispatcher, State};
 use crate::host::HostFunctions;
-use crate::live::Live as _;
+use crate::live::{Live as _, Missed};
 use crate::load::{Attached, LoadOptions, Loaded, SharedMaps};
 use crate::order::Order;
 use crate::output::{Sink, Skipped};
@@ -306,10 +306,25 @@ impl Units {
         if let Some(unit) = self.units.get_mut(&entry) {
             unit.loaded.enable(false);
             unit.timers.clear();
+            let missed = unit.loaded.missed();
             unit.loaded.detach(&|| false);
             self.settle();
+            self.last_losses(entry, &missed);
         }
         self.units.remove(&entry);
+    }
+
+    /// Tells what a script has lost that goes.
+    fn last_losses(&mut self, entry: u32, missed: &[Missed]) {
+        let Some(unit) = self.units.get_mut(&entry) else {
+            return;
+        };
+        // What was not told so far is part of the totals.
+        if let Err(problem) = unit.look_for_losses() {
+            self.sink.problem(&problem);
+        }
+        self.sink.ledger(&unit.losses.ledger(missed));
+        self.flush();
     }
 
     /// Whether the events of programs are printed.
@@ -330,6 +345,18 @@ impl Units {
             let waits: BTreeSet<ProgramId> = waiting(&unit.plan).collect();
             let stats = unit.stats(*entry).into_iter();
             all.extend(stats.filter(|s| waits.contains(&s.program)));
+        }
+        all
+    }
+
+    /// Entries that maps had no room for, by map.
+    pub fn refused_entries(&mut self) -> BTreeMap<String, u64> {
+        self.look_for_losses();
+        let mut all = BTreeMap::new();
+        for unit in self.units.values() {
+            for full in unit.losses.ledger(&[]).map_full {
+                *all.entry(full.probe).or_default() += full.events;
+            }
         }
         all
     }
