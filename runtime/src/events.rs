@@ -15,7 +15,7 @@ use crate::held::Held;
 use crate::live::Live;
 use crate::output::value::{write_failure, write_value};
 use crate::output::{Names, Sink, TextKind, clock, format};
-use crate::table::Table;
+use crate::table::{Table, alike};
 use crate::wire;
 
 /// Damaged records are told this often; there may be thousands.
@@ -212,6 +212,7 @@ impl<'a> Dispatcher<'a> {
         };
         match live.entries(id) {
             Ok(entries) => {
+                let entries = alike::put_together(map, script, entries, &mut self.state.names);
                 let table = Table::new(map, script, &entries, top, div);
                 self.sink.map(&table, &mut self.state.names);
             }

@@ -3,6 +3,8 @@
 //! In: the raw [`Entries`] of a script map and the [`ScriptMap`] that describes them. Out: a [`Table`] for a sink.
 //! Reading the kernel's maps is the loader's work, turning rows into text the sink's.
 
+pub(crate) mod alike;
+
 use std::cmp::Ordering;
 
 use nettrace_compiler::artifact::{Map, ScriptMap, Stored};
