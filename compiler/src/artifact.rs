@@ -185,7 +185,8 @@ pub struct Target {
     pub attach: Attach,
     /// The full name, as builtin `probe` gives it: `kprobe:nf_ct_delete`.
     pub probe: String,
-    /// The index of this target in the plan, counted over all programs; the low half of the attach cookie.
+    /// The index of this target in the plan, counted over all programs, and in a session over all entries; the low half of the
+    /// attach cookie.
     pub cookie: u64,
     /// In an `skb` probe the argument register that holds the packet, counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -715,6 +716,18 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// Whether this is true of the layout or of a part of it.
+    pub fn any(&self, test: &dyn Fn(&Layout) -> bool) -> bool {
+        test(self)
+            || match self {
+                Layout::Tuple { fields, .. } | Layout::Record { fields, .. } => {
+                    fields.iter().any(|field| field.layout.any(test))
+                }
+                Layout::Array { elem, .. } => elem.any(test),
+                _ => false,
+            }
+    }
+
     /// Bytes of the value.
     pub fn size(&self) -> u32 {
         match self {

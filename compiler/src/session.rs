@@ -22,6 +22,9 @@ pub struct Session {
     pub entry: u32,
     types: Types,
     maps: Vec<KnownMap>,
+    /// Targets of earlier entries: the first one of this entry gets this number as its cookie, so that a probe's name in a map is
+    /// known to be that of its entry.
+    pub(crate) targets: u64,
 }
 
 /// A map of an earlier entry.
@@ -79,8 +82,11 @@ impl Session {
         self.maps.iter().find(|map| map.name == name)
     }
 
-    /// Takes over the maps that a program has defined; returns their names. The program was compiled in this session, from these sources.
+    /// Takes over the maps that a program has defined, and the numbers of its targets; returns the maps' names. The program was compiled in this session, from these sources.
     pub fn adopt(&mut self, program: &Program, sources: &SourceMap) -> Vec<String> {
+        let targets = program.probes.iter().flat_map(|probe| &probe.targets);
+        let last = targets.map(|target| target.cookie).max();
+        self.targets = self.targets.max(last.map_or(0, |last| last + 1));
         let is_new = |map: &&typed::Map| self.find(&map.name).is_none();
         let mut new: Vec<KnownMap> = Vec::new();
         for map in program.maps.iter().filter(is_new) {

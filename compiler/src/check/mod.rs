@@ -256,7 +256,11 @@ fn bodies<'a>(
             vars: IndexVec::new(),
         }));
     }
-    number_targets(&mut bodies);
+    let earlier = options
+        .session
+        .as_ref()
+        .map_or(0, |session| session.targets);
+    number_targets(&mut bodies, earlier);
     let only_ends = bodies.iter().all(|b| b.group.kind.name == "end");
     if !errors_before && only_ends && sink.check().is_ok() {
         match script
@@ -489,11 +493,11 @@ fn finish_maps(table: &MapTable) -> IndexVec<typed::ScriptMapId, typed::Map> {
         .collect()
 }
 
-/// Gives every target its cookie: its number over all programs.
-fn number_targets(bodies: &mut [Body<'_>]) {
+/// Gives every target its cookie: its number over all programs, and over all entries of a session.
+fn number_targets(bodies: &mut [Body<'_>], first: u64) {
     let targets = bodies.iter_mut().flat_map(|b| b.group.targets.iter_mut());
     for (number, target) in targets.enumerate() {
-        target.cookie = number as u64;
+        target.cookie = first + number as u64;
     }
 }
 

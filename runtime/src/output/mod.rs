@@ -14,6 +14,7 @@ pub mod text;
 pub mod value;
 pub mod writer;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -41,13 +42,15 @@ pub struct Names {
     pub clock: WallClock,
     /// What the script says itself.
     labels: Rc<Labels>,
+    /// What other scripts say of whose values there may be some in shared maps.
+    others: Vec<Rc<Labels>>,
 }
 
 /// What a plan says about how its values are printed.
 #[derive(Debug, Default)]
 pub struct Labels {
     /// Full probe names by cookie.
-    probes: Vec<String>,
+    probes: BTreeMap<u64, String>,
     /// Appended to strings that were cut off.
     trailer: String,
 }
@@ -55,19 +58,9 @@ pub struct Labels {
 impl Labels {
     /// The names of a plan's targets, and its settings.
     pub fn new(plan: &Plan) -> Labels {
-        let mut probes = Vec::new();
-        for target in plan.programs.iter().flat_map(|program| &program.targets) {
-            let Ok(cookie) = usize::try_from(target.cookie) else {
-                continue;
-            };
-            // Cookies count the targets; a damaged plan must not make us allocate by its number.
-            if cookie < 1 << 20 {
-                probes.resize(probes.len().max(cookie + 1), String::new());
-                probes[cookie].clone_from(&target.probe);
-            }
-        }
+        let targets = plan.programs.iter().flat_map(|program| &program.targets);
         Labels {
-            probes,
+            probes: targets.map(|t| (t.cookie, t.probe.clone())).collect(),
             trailer: plan.settings.str_trunc_trailer.clone(),
         }
     }
@@ -92,10 +85,16 @@ impl Names {
         self.labels = Rc::clone(labels);
     }
 
+    /// Values of this script may be printed by others. Cookies of both differ.
+    pub fn remember(&mut self, labels: &Rc<Labels>) {
+        self.others.push(Rc::clone(labels));
+    }
+
     /// The probe that has this cookie.
     pub fn probe(&self, cookie: u64) -> Option<&str> {
-        let index = usize::try_from(cookie).ok()?;
-        self.labels.probes.get(index).map(String::as_str)
+        let mut known = std::iter::once(&self.labels).chain(&self.others);
+        let found = known.find_map(|labels| labels.probes.get(&cookie));
+        found.map(String::as_str)
     }
 
     /// What is appended to strings that were cut off.

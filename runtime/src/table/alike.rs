@@ -24,7 +24,8 @@ pub(crate) fn put_together(
         return entries;
     };
     // A value that does not end with a CPU's part would push the next one out of step.
-    if !has_meaning(layout) || !entries.value_size.is_multiple_of(stride.max(1)) {
+    let has_meaning = layout.any(&|part| matches!(part, Layout::Meaning { .. }));
+    if !has_meaning || !entries.value_size.is_multiple_of(stride.max(1)) {
         return entries;
     }
     let mut groups: BTreeMap<Vec<u8>, (&[u8], Vec<u8>)> = BTreeMap::new();
@@ -48,18 +49,6 @@ pub(crate) fn put_together(
         value_size,
         keys,
         values,
-    }
-}
-
-/// Whether a part of a key is printed as what it means.
-fn has_meaning(layout: &Layout) -> bool {
-    match layout {
-        Layout::Meaning { .. } => true,
-        Layout::Tuple { fields, .. } | Layout::Record { fields, .. } => {
-            fields.iter().any(|field| has_meaning(&field.layout))
-        }
-        Layout::Array { elem, .. } => has_meaning(elem),
-        _ => false,
     }
 }
 

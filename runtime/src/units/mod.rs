@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nettrace_compiler::artifact::{Attach, Layout, MapId, Plan, ProgramId};
+use nettrace_compiler::artifact::{Attach, Layout, MapId, Plan, ProgramId, Stored};
 use nettrace_grammar::{Diagnostic, codes};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -181,16 +181,28 @@ impl Units {
         self.listen(&loaded).map_err(one)?;
         let new = self.shared.add(&loaded);
         let entry = loaded.plan().entry;
-        self.units.insert(entry, Unit::new(loaded));
+        let unit = Unit::new(loaded);
+        if stores_probes(&unit.plan)
+            && let Some(state) = &mut self.state
+        {
+            state.names.remember(&unit.labels);
+        }
+        self.units.insert(entry, unit);
         let added = self.start_unit(entry, replaces);
         if !matches!(&added, Ok(added) if !added.gone) {
             self.remove(entry);
         }
-        if added.is_err() {
+        // Whoever has interrupted may not hear what came of it, and knows of no new maps.
+        let given_up = matches!(&added, Ok(added) if added.gone) && self.interrupted();
+        if added.is_err() || given_up {
             new.iter().for_each(|map| self.shared.forget(map));
         }
         self.flush();
         added
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::SeqCst)
     }
 
     fn start_unit(
@@ -225,6 +237,8 @@ impl Units {
             Attached::All(targets, skipped) => (added.targets, added.skipped) = (targets, skipped),
             Attached::Stopped => added.gone = true,
         }
+        // Nobody waits any more: what is attached now would have no number.
+        added.gone |= self.interrupted();
         if let Some(unit) = self.units.get_mut(&entry) {
             added.warnings.extend(unit.loaded.take_warnings());
         }
@@ -692,6 +706,16 @@ fn having(plan: &Plan, which: fn(&Attach) -> bool) -> impl Iterator<Item = Progr
     let programs = plan.programs.iter_enumerated();
     let programs = programs.filter(move |(_, p)| p.targets.iter().any(|t| which(&t.attach)));
     programs.map(|(id, _)| id)
+}
+
+/// Whether a script's maps hold names of probes, which are printed as long as the maps live.
+fn stores_probes(plan: &Plan) -> bool {
+    let is_name = |layout: &Layout| matches!(layout, Layout::ProbeName);
+    let mut maps = plan.maps.iter().filter_map(|map| map.script.as_ref());
+    maps.any(|map| {
+        let value = matches!(&map.value, Stored::Plain(layout) if layout.any(&is_name));
+        value || map.key.as_ref().is_some_and(|key| key.any(&is_name))
+    })
 }
 
 /// The map of this name in a plan.
