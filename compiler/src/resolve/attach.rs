@@ -105,8 +105,12 @@ enum Place {
 }
 
 fn key(r: &Resolver<'_>, kind: &'static ProbeKind, uses: &Uses, found: &Found) -> Key {
-    let cookies =
-        kind.context != ContextKind::EventArgs || r.kernel.has(Feature::RawTracepointCookie);
+    let cookies = match kind.context {
+        // Nothing is attached for them.
+        ContextKind::None => false,
+        ContextKind::EventArgs => r.kernel.has(Feature::RawTracepointCookie),
+        _ => true,
+    };
     let result = match &found.source {
         Source::Prototype(p) if uses.retval => Some(p.result),
         _ => None,

@@ -167,10 +167,10 @@ fn names_of_probes_in_maps_are_those_of_their_entries() {
         return;
     }
     let (out, err) = session(
-        "interval:ms:10 { @f[probe] = count(); }\ninterval:ms:12 { @f[probe] = count(); }\n\
+        "interval:ms:10,interval:ms:11 { @f[probe] = count(); }\ninterval:ms:12 { @f[probe] = count(); }\n\
          :wait 0.3\n:stop all\nclear(@f)\n:start all\n:wait 0.3\n:stop all\n@f\n",
     );
-    for name in ["interval:ms:10", "interval:ms:12"] {
+    for name in ["interval:ms:10", "interval:ms:11", "interval:ms:12"] {
         assert!(out.contains(&format!("@f[{name}]: ")), "{out}{err}");
     }
     assert!(!out.contains("cookie"), "{out}");
