@@ -292,18 +292,28 @@ impl Loaded {
             stop,
             progress: &progress,
         };
-        for ((id, program), code) in self.plan.programs.iter_enumerated().zip(self.codes.iter()) {
-            if !which(id) {
-                continue;
-            }
+        let programs = self.plan.programs.iter_enumerated();
+        let chosen = programs
+            .zip(self.codes.iter())
+            .filter_map(|((id, program), code)| {
+                let prepared = self.programs.get(id).filter(|_| which(id))?;
+                Some((id, program, prepared, code))
+            });
+        let chosen: Vec<_> = chosen.collect();
+        // Each trampoline waits for the kernel, so those of all programs do together.
+        let trampolines: Vec<_> = chosen
+            .iter()
+            .filter_map(|(id, program, prepared, _)| Some((*id, *program, prepared.each()?)))
+            .collect();
+        let links = attach::trampolines(&trampolines, &site, &mut report);
+        attached += links.len();
+        self.links.extend(links);
+        for (id, program, prepared, code) in chosen {
             let loader = attach::Loader {
                 code,
                 btf: self.btf.as_ref().map(|fd| fd.as_fd()),
                 sources: &self.sources,
                 verifier_log: self.options.verifier_log,
-            };
-            let Some(prepared) = self.programs.get(id) else {
-                continue;
             };
             let outcome = attach::attach(program, prepared, &loader, &site, &mut report);
             attached += outcome.targets;

@@ -7,7 +7,7 @@
 # Prints bytes of TCP per second over veth without tracing and under each program with a filter that matches nothing; then for 500
 # echo requests sent as fast as they are answered the lines that came out, lines per second until the last one was written, and losses.
 # Peak memory is VmHWM.
-SECONDS_OF_TRAFFIC=4
+SECONDS_OF_TRAFFIC=6
 modprobe -a nf_conntrack nf_nat nf_tables bridge
 for dir in dev proc sys tmp; do mount --rbind /$dir /opt/$dir; done
 

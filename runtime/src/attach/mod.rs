@@ -89,6 +89,14 @@ pub(crate) enum Prepared {
 }
 
 impl Prepared {
+    /// The programs of trampolines: each with the number of its target.
+    pub(crate) fn each(&self) -> Option<&[(usize, OwnedFd)]> {
+        match self {
+            Prepared::Each(fds) => Some(fds),
+            _ => None,
+        }
+    }
+
     /// The loaded programs.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let (one, many) = match self {
@@ -223,7 +231,9 @@ pub(crate) fn prepare(
     }
 }
 
-/// Attaches a program to its targets.
+pub(crate) use trampoline::attach_all as trampolines;
+
+/// Attaches a program to its targets, unless they are trampolines.
 pub(crate) fn attach(
     program: &Program,
     prepared: &Prepared,
@@ -238,7 +248,8 @@ pub(crate) fn attach(
             targets: program.targets.len(),
         },
         Prepared::Many(fd) => kprobe::attach_many(program, fd, loader, site, report),
-        Prepared::Each(fds) => trampoline::attach(program, fds, site, report),
+        // By [`trampolines`], with those of the other programs.
+        Prepared::Each(_) => Outcome::default(),
         Prepared::Shared(fd) => match program.targets.first().map(|t| &t.attach) {
             Some(Attach::Tracepoint { .. }) => tracepoint::attach(program, fd, site, report),
             Some(Attach::RawTracepoint { .. }) => raw_tracepoint::attach(program, fd, site, report),

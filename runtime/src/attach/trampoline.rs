@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
-use nettrace_compiler::artifact::{Attach, Program, Target};
+use nettrace_compiler::artifact::{Attach, Program, ProgramId, Target};
 use nettrace_grammar::{Diagnostic, Span, codes};
 
 use super::report::{Problem, Report};
 use super::{
-    ENOTSUPP, KernelFunctions, Loader, Outcome, Prepared, Purpose, Refusal, Site, cookie, parallel,
+    ENOTSUPP, KernelFunctions, Loader, Prepared, Purpose, Refusal, Site, cookie, parallel,
 };
 use crate::sys::{SysError, btf, link};
 
@@ -138,39 +138,38 @@ fn why_missing(symbol: &str, module: Option<&str>, functions: &dyn KernelFunctio
     }
 }
 
-pub(super) fn attach(
-    program: &Program,
-    fds: &[(usize, OwnedFd)],
+/// Attaches the programs of [`Prepared::Each`] side by side: most of the time the kernel waits for a grace period of RCU, and several
+/// wait for the same one.
+pub(crate) fn attach_all(
+    programs: &[(ProgramId, &Program, &[(usize, OwnedFd)])],
     site: &Site<'_>,
     report: &mut Report,
-) -> Outcome {
-    let mut outcome = Outcome::default();
-    let results = parallel::each(fds, site, |(index, fd)| {
-        let target = program.targets.get(*index)?;
-        let (_, _, attach_type) = function_of(target)?;
-        Some(link::trampoline(
-            fd.as_fd(),
-            attach_type,
-            cookie(program, target),
-        ))
-    });
-    for ((index, _), result) in fds.iter().zip(results) {
-        let Some(target) = program.targets.get(*index) else {
-            continue;
-        };
-        match result.flatten() {
-            None => {}
-            Some(Ok(link)) => {
-                outcome.links.push(link);
-                outcome.targets += 1;
+) -> Vec<(ProgramId, OwnedFd)> {
+    let mut targets = Vec::new();
+    for (id, program, fds) in programs {
+        for (index, fd) in *fds {
+            if let Some(target) = program.targets.get(*index)
+                && let Some((_, _, attach_type)) = function_of(target)
+            {
+                targets.push((*id, target, fd, attach_type, cookie(program, target)));
             }
+        }
+    }
+    let results = parallel::each(&targets, site, |(_, _, fd, attach_type, cookie)| {
+        link::trampoline(fd.as_fd(), *attach_type, *cookie)
+    });
+    let mut links = Vec::new();
+    for ((id, target, ..), result) in targets.iter().zip(results) {
+        match result {
+            None => {}
+            Some(Ok(link)) => links.push((*id, link)),
             Some(Err(error)) => {
                 let problem = problem(target, error, site.functions);
                 report.problem(target, problem);
             }
         }
     }
-    outcome
+    links
 }
 
 fn problem(target: &Target, error: SysError, functions: &dyn KernelFunctions) -> Problem {

@@ -171,11 +171,11 @@ impl Table {
         })
     }
 
-    /// All places of a name, ascending. A walk over all names, about 2 ms.
+    /// All places of a name, ascending. A walk over all entries.
     pub fn places(&self, name: &[u8]) -> Vec<Place<'_>> {
         self.entries
             .iter()
-            .filter(|entry| self.name(entry) == name)
+            .filter(|entry| self.is_named(entry, name))
             .map(|entry| Place {
                 address: entry.address,
                 module: self.module(entry),
@@ -185,7 +185,7 @@ impl Table {
 
     /// Places of a per-CPU variable, to which a CPU's entry of `__per_cpu_offset` is added.
     pub fn percpu(&self, name: &[u8]) -> Vec<u64> {
-        let named = |entry: &&Entry| self.name(entry) == name;
+        let named = |entry: &&Entry| self.is_named(entry, name);
         let offsets: Vec<u64> = self
             .absolute
             .iter()
@@ -215,6 +215,12 @@ impl Table {
         let rest = self.names.get(entry.name as usize..).unwrap_or_default();
         let end = rest.iter().position(|&b| b == 0).unwrap_or(rest.len());
         &rest[..end]
+    }
+
+    /// Whether this is an entry's name, without looking for the end of it.
+    fn is_named(&self, entry: &Entry, name: &[u8]) -> bool {
+        let rest = self.names.get(entry.name as usize..).unwrap_or_default();
+        rest.starts_with(name) && rest.get(name.len()) == Some(&0)
     }
 
     fn module(&self, entry: &Entry) -> Option<&str> {
